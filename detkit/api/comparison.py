@@ -111,7 +111,9 @@ def measure_detectors(
     """
     names = short_names(sources)
     for source in sources:  # a typing error in the last one must not cost the time of the first
-        if results_file(source) is None and exported_file(source) is None:
+        if results_file(source) is not None:
+            _require_data(source, words)
+        elif exported_file(source) is None:
             find_checkpoint(source)
     for source, name in zip(sources, names, strict=True):
         evaluation = _evaluation(source, list(words))
@@ -149,7 +151,6 @@ def short_names(sources: Sequence[str]) -> list[str]:
 def _evaluation(source: str, words: list[str]) -> Evaluation | FileEvaluation:
     file = results_file(source)
     if file is not None:
-        _require_data(source, words)
         others = [word for word in words if not word.startswith("device=")]
         return FileEvaluation(
             compose("measure", [f"detections={quoted_value(str(file))}", *others])

@@ -180,6 +180,7 @@ class FileEvaluation:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
+        refuse_training_tiles(config)
         without_transforms = {**config, "augmentation": {"train": {}, "evaluation": {}}}
         self.split = measured_split(assembly.build_data(without_transforms), config["split"])
         file = Path(config["detections"]).expanduser()

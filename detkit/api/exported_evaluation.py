@@ -48,7 +48,6 @@ def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evalu
     model, config = backend.engine.model, exported_config(backend, words)
     classes = Classes(list(model.class_names), list(model.category_ids))
     run = partial(detect_exported, backend.predictor)
-    refuse_training_tiles(config)
     whole, detect = with_tiles(config, run, tiling, model.stride)
     return Evaluation(whole, classes, detect, masks=model.mask_size is not None)
 
@@ -80,6 +79,7 @@ def exported_config(backend: ExportedBackend, words: Sequence[str]) -> dict[str,
     model = backend.engine.model
     # the root's keys are those of a file of detections: no model, no augmentation
     config = compose("measure", ["detections=exported", *words])
+    refuse_training_tiles(config)
     config["augmentation"] = {
         "train": {},
         "evaluation": model.resize,

@@ -74,6 +74,11 @@ class PostprocessComparison:
             raise UserError("postprocess: compares detections in whole images: leave out tiling.")
         if configured_views(config) is not None:
             raise UserError("postprocess: compares detections in one view: leave out tta.")
+        if config.get("intervals"):
+            raise UserError(
+                "postprocess: the comparison of post-processors has no intervals: leave out "
+                "intervals, then measure the best choice with intervals=true."
+            )
         self._config = config
         self._classes = Classes(
             checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts

@@ -12,6 +12,7 @@ from detkit import assembly
 from detkit.api.checkpoint_config import compose_with
 from detkit.api.evaluation import evaluation_of, require_value_range
 from detkit.api.image_inputs import DecodeJPEG, ImageToRead
+from detkit.api.tiled_evaluation import refuse_training_tiles
 from detkit.api.view_evaluation import backend_evaluation
 from detkit.api.view_settings import configured_views
 from detkit.assembly import Classes
@@ -117,6 +118,7 @@ class RunBackend:
         overrides = ["ckpt=loaded", *self._overrides, *words]
         config = compose_with(self._checkpoint, "evaluate", overrides)
         require_value_range(self._checkpoint, config)
+        refuse_training_tiles(config, self._checkpoint.config)
         return config
 
     def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:

@@ -37,9 +37,9 @@ def minimum_scores(threshold: Threshold | None, detector: HasThresholds) -> dict
     """
     if threshold == PER_CLASS and detector.class_thresholds is None:
         raise UserError(
-            "threshold per_class: the detector holds no thresholds of classes, which a training "
-            "measures at its end. Set scores by class name, such as {dog: 0.4, cat: 0.5}, or one "
-            "for all."
+            "threshold per_class: this detector has no thresholds per class. A training measures "
+            "them at its end; ensembles have none. Set scores by class name, such as {dog: 0.4, "
+            "cat: 0.5}, or one score for all classes."
         )
     scores = detector.class_thresholds if threshold == PER_CLASS else threshold
     if not isinstance(scores, Mapping):
@@ -75,7 +75,7 @@ def one_score(lowest: Scores) -> float:
     scores = np.unique(lowest)
     if len(scores) > 1:
         raise UserError(
-            "track needs one threshold for all classes: a tracker compares detections of all "
-            "classes. Set threshold to a number."
+            "track: a tracker compares detections of all classes, so it needs one score threshold "
+            "for all of them, and there are several. Set a single number."
         )
     return float(scores[0])

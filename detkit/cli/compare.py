@@ -99,7 +99,7 @@ def _read(arguments: list[str]) -> tuple[list[str], list[str], Path | None, Boot
     """The detectors, the words for all, the output folder, and how to draw.
 
     Raises:
-        UserError: There are fewer than two detectors.
+        UserError: There are fewer than two detectors, or a word has no meaning here.
     """
     sources = [w for w in arguments if "=" not in w or Path(w).exists()]
     words = [word for word in arguments if word not in sources]
@@ -108,8 +108,18 @@ def _read(arguments: list[str]) -> tuple[list[str], list[str], Path | None, Boot
             f"detkit compare needs two detectors or more, got {len(sources)}: detkit compare "
             "RUN_A RUN_B."
         )
+    for word in words:
+        if word.startswith(("ckpt=", "detections=")):
+            raise UserError(
+                f"'{word}': name the detectors without a key: detkit compare RUN_A RUN_B."
+            )
     output = value_of(words, "output") or "comparison"
     intervals = [parse(word).value() for word in words if word.startswith("intervals=")]
     settings = BootstrapSettings.of(*intervals[-1:]) or BootstrapSettings()
+    if intervals and intervals[-1] is False:
+        raise UserError(
+            "intervals=false: a comparison needs its intervals; leave the word out, or set "
+            "intervals={samples: 1000, seed: 0}."
+        )
     others = [word for word in words if not word.startswith(("output=", "intervals="))]
     return sources, others, None if output == "null" else Path(output).expanduser(), settings

@@ -13,6 +13,7 @@ from detkit.api.evaluation import (
     require_value_range,
 )
 from detkit.api.exported_evaluation import exported_evaluation
+from detkit.api.tiled_evaluation import recommend_tiles, refuse_training_tiles
 from detkit.api.view_evaluation import backend_evaluation
 from detkit.api.view_settings import views_in_words
 from detkit.cli.compare_postprocess import compare
@@ -25,7 +26,7 @@ from detkit.config.override_text import value_of
 from detkit.errors import UserError
 from detkit.evaluation.results_file import write_results
 from detkit.inference.measuring import Measurement
-from detkit.inference.tiling import tiling_in_words
+from detkit.inference.tiling import tiling_in_words, tiling_of
 from detkit.runs.layout import RunFolder
 from detkit.text import counted, listed
 
@@ -115,7 +116,10 @@ def _opened(arguments: list[str]) -> tuple[Evaluation, str | None]:
     if members.views is None:
         checkpoint = members.first.checkpoint
         return evaluation_of(checkpoint, config, device=config["device"]), config["output"]
-    require_value_range(members.first.checkpoint, config)
+    checkpoint = members.first.checkpoint
+    require_value_range(checkpoint, config)
+    recommend_tiles(checkpoint.config, tiling_of(config["tiling"]))
+    refuse_training_tiles(config, checkpoint.config)
     return backend_evaluation(members.open(), config), config["output"]
 
 

@@ -19,6 +19,7 @@ from detkit.cli.predict_images import PredictedImages, scores_text
 from detkit.cli.predict_inputs import (
     ImageInput,
     find_inputs,
+    require_images,
     require_outside,
     require_videos,
     without_results,
@@ -86,6 +87,7 @@ def run(arguments: list[str]) -> int:
     inputs = without_results(find_inputs(settings.source), folder)
     require_outside(folder, inputs)
     require_videos(settings.frames, inputs, settings.source)
+    require_images(settings.resume, inputs)
     detector = settings.open_detector()
     if settings.score_threshold is None:
         default = f"{detector.threshold:.2f}: {detector.threshold_origin}"

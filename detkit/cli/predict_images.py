@@ -100,10 +100,12 @@ def kept_labels(classes: Sequence[str] | None, class_names: Sequence[str]) -> li
     """The labels of the classes to keep; None keeps all.
 
     Raises:
-        UserError: There is no such class.
+        UserError: There is no such class, or the list is empty.
     """
     if classes is None:
         return None
+    if not classes:
+        raise UserError("classes=[]: keeps no class; name some as classes=[A,B], or leave it out.")
     for name in classes:
         if name not in class_names:
             raise UserError(

@@ -52,11 +52,13 @@ def find_inputs(source: str | int | Sequence[str | int]) -> Inputs:
     Raises:
         UserError: It names nothing that exists.
     """
-    sources = [source] if isinstance(source, str | int) else list(source)
-    if len(sources) == 1 and _is_list(str(sources[0])):
-        sources = list(_lines(Path(str(sources[0])).expanduser()))
+    sources: list[str | int] = []
+    for entry in [source] if isinstance(source, str | int) else source:
+        sources.extend(_lines(str(entry)) if _is_list(str(entry)) else [entry])
     if not sources:
-        raise UserError(f"source={source}: the list is empty; expected files, folders or URLs.")
+        raise UserError(
+            f"source={in_words(source)}: the list is empty; expected files, folders or URLs."
+        )
     inputs = Inputs([], [])
     for entry in sources:
         _add(inputs, entry, is_single=len(sources) == 1)
@@ -68,12 +70,13 @@ def _is_list(source: str) -> bool:
     return path.suffix.lower() == _LIST and path.is_file()
 
 
-def _lines(file: Path) -> Iterator[str]:
+def _lines(name: str) -> Iterator[str]:
     """The sources in a text file; relative paths are relative to the file.
 
     Raises:
         UserError: The file is no text.
     """
+    file = Path(name).expanduser()
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
@@ -160,7 +163,9 @@ def require_outside(output: Path, inputs: Inputs) -> None:
         )
 
 
-def require_videos(frames: FrameSettings, inputs: Inputs, source: object) -> None:
+def require_videos(
+    frames: FrameSettings, inputs: Inputs, source: str | int | Sequence[str | int]
+) -> None:
     """Refuse settings of videos where there are only images.
 
     Raises:
@@ -169,6 +174,26 @@ def require_videos(frames: FrameSettings, inputs: Inputs, source: object) -> Non
     words = frames.words()
     if words and not inputs.videos:
         raise UserError(
-            f"{' '.join(words)}: has an effect on videos only, and source={source} has none. For "
-            "numbered images, give a pattern such as source='frames/%06d.jpg'."
+            f"{' '.join(words)}: only applies to videos, and source={in_words(source)} has none. "
+            "For numbered images, give a pattern such as source='frames/%06d.jpg'."
         )
+
+
+def require_images(resume: bool | None, inputs: Inputs) -> None:
+    """Refuse `resume=true` where there are only videos, which always start over.
+
+    Raises:
+        UserError: It would have no effect.
+    """
+    if resume and not inputs.images:
+        raise UserError(
+            "resume=true: only applies to images, and the source has none. A video starts over; "
+            "set start= to continue it at some time."
+        )
+
+
+def in_words(source: str | int | Sequence[str | int]) -> str:
+    """A source as the user writes it."""
+    if isinstance(source, str | int):
+        return str(source)
+    return str(source[0]) if len(source) == 1 else f"[{','.join(map(str, source))}]"

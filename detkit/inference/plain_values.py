@@ -41,7 +41,7 @@ def block_in_words(
     Both `key={a: 1, b: 2}` and `key.a=1` set it; later words win.
 
     Raises:
-        UserError: The text of a value cannot be read.
+        UserError: The text of a value cannot be read, or the mapping is empty.
     """
     value: object = None
     remaining = []
@@ -55,6 +55,8 @@ def block_in_words(
             value = {**outer, name.removeprefix(f"{key}."): inner}
         else:
             remaining.append(word)
+    if value == {}:
+        raise UserError(f"{key}={{}}: changes nothing: write {example}, or leave it out.")
     return value, remaining
 
 

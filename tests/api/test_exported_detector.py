@@ -179,5 +179,5 @@ def test_it_holds_thresholds_of_classes(tmp_path):
 
 
 def test_without_thresholds_of_classes_it_refuses_them(exported):
-    with pytest.raises(detkit.UserError, match="holds no thresholds of classes"):
+    with pytest.raises(detkit.UserError, match="has no thresholds per class"):
         exported.predict(WHITE, threshold="per_class")

@@ -47,11 +47,11 @@ def test_wrong_thresholds(detector, threshold, message):
 
 def test_a_detector_without_scores_of_classes_refuses_per_class(detector):
     detector.class_thresholds = None
-    with pytest.raises(UserError, match="the detector holds no thresholds of classes"):
+    with pytest.raises(UserError, match="this detector has no thresholds per class"):
         minimum_scores("per_class", detector)
 
 
 def test_a_tracker_needs_one_score(detector):
     assert one_score(lowest_scores(0.5, detector)) == 0.5
-    with pytest.raises(UserError, match="track needs one threshold"):
+    with pytest.raises(UserError, match="needs one score threshold"):
         one_score(lowest_scores("per_class", detector))

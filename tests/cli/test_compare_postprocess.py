@@ -26,6 +26,7 @@ def test_the_table_marks_the_own_choice_and_names_the_words(work, capsys):
     [
         (["postprocess="], "postprocess=: names no value; separate several with commas"),
         (["postprocess=nms", "iou_threshold=x"], "iou_threshold=x: expected float 0..1 for nms"),
+        (["postprocess=nms", "intervals=true"], "leave out intervals, then measure"),
         (["postprocess=nms", "ckpt=[first,first]"], "post-processors of one run, got 2: name one"),
     ],
 )

@@ -31,6 +31,14 @@ def detections(work: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return file
 
 
+@pytest.mark.parametrize("words", [["ckpt=first", "tta={flip: true}"], ["detections=a.json"]])
+def test_tiles_of_trainings_are_refused(
+    work: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["evaluate", *words, *SHAPES, "data.tiling.size=64"]) == 2
+    assert "only trainings cut images by it" in capsys.readouterr().err
+
+
 def test_a_training_leaves_its_analysis_and_shows_it(work: Path) -> None:
     content = json.loads((work / "first/metrics.json").read_text())
     assert set(content["analysis"]["errors"]["AP_gained"]) >= {"classification", "missed"}

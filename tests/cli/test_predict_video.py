@@ -118,6 +118,12 @@ def test_a_text_file_lists_sources(folder):
     assert {"clip.frames.jsonl", "detections.json"} < set(written())
 
 
+def test_a_list_may_hold_a_text_file(folder):
+    (folder / "more.txt").write_text("photo.png\n")
+    assert predict("source=[more.txt,photo.png]", "output=both", "format=coco") == 0
+    assert json.loads((folder / "both/prediction.json").read_text())["images"] == 2
+
+
 def test_a_folder_may_hold_videos(folder, capsys):
     (folder / "data").mkdir()
     shutil.copy("clip.mp4", "data/a.mp4")
@@ -168,8 +174,10 @@ def test_an_image_from_the_web(folder, monkeypatch, capsys):
         (["source=clip.mp4", "track=deepsort"], "track=deepsort: expected bytetrack or sort"),
         (["source=clip.mp4", "every=0"], "every=0: expected a whole number above 0"),
         (["source=clip.mp4", "classes=[bird]"], "the detector has no class 'bird'"),
-        (["source=photo.png", "every=2"], "every=2: has an effect on videos only"),
-        (["source=empty.txt"], "the list is empty"),
+        (["source=photo.png", "every=2"], "every=2: only applies to videos"),
+        (["source=empty.txt"], "source=empty.txt: the list is empty"),
+        (["source=clip.mp4", "resume=true"], "resume=true: only applies to images"),
+        (["source=clip.mp4", "classes=[]", "format=coco"], "classes=[]: "),
     ],
 )
 def test_wrong_words_are_one_error(folder, capsys, words, message):

@@ -87,3 +87,16 @@ def test_a_run_that_was_trained_on_tiles_recommends_them(tmp_path, monkeypatch, 
     assert "add 'tiling={size: 64, overlap: 0.2}'" in capsys.readouterr().err
     assert main(["evaluate", "ckpt=run", "device=cpu", "tiling={size: 64, overlap: 0.2}"]) == 0
     assert "now sees whole images" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["tiling={}", "tta={}"])
+def test_settings_of_nothing_are_refused(folder, capsys, word):
+    assert main(["predict", "ckpt=model.onnx", "source=data", word]) == 2
+    assert "leave it out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["tta={flip: true}"], []])
+def test_tiles_of_trainings_are_refused_by_measurements(folder, capsys, words):
+    words = ["data.path=data", "data.tiling.size=24", *words]
+    assert main(["evaluate", "ckpt=model.onnx", *words]) == 2
+    assert "only trainings cut images by it" in capsys.readouterr().err
