@@ -74,6 +74,8 @@ def load(
     sources = [source] if isinstance(source, str | os.PathLike) else list(source)
     if not sources:
         raise UserError("detkit.load got an empty list: pass a run, or several.")
+    if wrong := [path for path in sources if not isinstance(path, str | os.PathLike)]:
+        raise UserError(f"detkit.load got {wrong[0]!r}; expected paths of runs or exported files.")
     settings = view_settings(len(sources), tta=tta, merge=merge, weights=weights)
     backends = [_opened(os.fspath(path), device, words) for path in sources]
     return tiled(backends[0] if settings is None else settings.backend(backends), tiles)

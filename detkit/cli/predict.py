@@ -88,6 +88,8 @@ def run(arguments: list[str]) -> int:
     require_outside(folder, inputs)
     require_videos(settings.frames, inputs, settings.source)
     require_images(settings.resume, inputs)
+    for error in inputs.errors:
+        print(f"skipped: {error}", file=sys.stderr)
     detector = settings.open_detector()
     if settings.score_threshold is None:
         default = f"{detector.threshold:.2f}: {detector.threshold_origin}"

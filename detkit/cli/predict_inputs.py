@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from detkit.cli.predict_settings import FrameSettings
-from detkit.errors import UserError
+from detkit.errors import DataError, UserError
 from detkit.files import is_below
 from detkit.image_files import files_below, is_hidden, is_image
 from detkit.inference.earlier_prediction import holds_prediction
@@ -40,10 +40,24 @@ class ImageInput(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """The images and the videos of a source, in order."""
+    """The images and the videos of a source, in order.
+
+    Attributes:
+        images: The images.
+        videos: The videos, cameras and streams.
+        errors: Of the addresses in a list whose server sends neither.
+    """
 
     images: list[ImageInput]
     videos: list[Location]
+    errors: list[DataError]
+
+
+class _Entry(NamedTuple):
+    """A source, and the line of a text file that names it, for messages."""
+
+    source: str | int
+    origin: str = ""
 
 
 def find_inputs(source: str | int | Sequence[str | int]) -> Inputs:
@@ -52,17 +66,30 @@ def find_inputs(source: str | int | Sequence[str | int]) -> Inputs:
     Raises:
         UserError: It names nothing that exists.
     """
-    sources: list[str | int] = []
-    for entry in [source] if isinstance(source, str | int) else source:
-        sources.extend(_lines(str(entry)) if _is_list(str(entry)) else [entry])
-    if not sources:
+    entries = list(_entries(source))
+    if not entries:
         raise UserError(
             f"source={in_words(source)}: the list is empty; expected files, folders or URLs."
         )
-    inputs = Inputs([], [])
-    for entry in sources:
-        _add(inputs, entry, is_single=len(sources) == 1)
+    inputs = Inputs([], [], [])
+    for entry in entries:
+        try:
+            _add(inputs, entry.source, is_single=len(entries) == 1)
+        except DataError as error:  # of a server; the others may answer
+            inputs.errors.append(error)
+        except UserError as error:
+            raise UserError(f"{entry.origin}{error}") from error
+    if not (inputs.images or inputs.videos):
+        raise inputs.errors[0]
     return inputs
+
+
+def _entries(source: str | int | Sequence[str | int]) -> Iterator[_Entry]:
+    for entry in [source] if isinstance(source, str | int) else source:
+        if _is_list(str(entry)):
+            yield from _lines(str(entry))
+        else:
+            yield _Entry(entry)
 
 
 def _is_list(source: str) -> bool:
@@ -70,7 +97,7 @@ def _is_list(source: str) -> bool:
     return path.suffix.lower() == _LIST and path.is_file()
 
 
-def _lines(name: str) -> Iterator[str]:
+def _lines(name: str) -> Iterator[_Entry]:
     """The sources in a text file; relative paths are relative to the file.
 
     Raises:
@@ -81,10 +108,10 @@ def _lines(name: str) -> Iterator[str]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"source={file}: expected a text file with a path per line.") from error
-    for line in map(str.strip, lines):
+    for number, line in enumerate(map(str.strip, lines), start=1):
         if line and not line.startswith("#"):
-            is_path = location_of(line) is None or "://" not in line
-            yield str(file.parent / Path(line).expanduser()) if is_path else line
+            path = line if "://" in line else str(file.parent / Path(line).expanduser())
+            yield _Entry(path, f"{name}, line {number}: ")
 
 
 def _add(inputs: Inputs, source: str | int, *, is_single: bool) -> None:
@@ -102,7 +129,17 @@ def _add(inputs: Inputs, source: str | int, *, is_single: bool) -> None:
 
 
 def _add_files(inputs: Inputs, source: str) -> None:
-    """The images and videos in a folder, or those that fit a pattern."""
+    """The images and videos in a folder, or those that fit a pattern.
+
+    Raises:
+        UserError: There are none, or it is an address of a kind that detkit cannot open.
+    """
+    scheme, separator, _ = source.partition("://")
+    if separator and "/" not in scheme:
+        raise UserError(
+            f"source={source}: detkit cannot open {scheme} addresses, only http, https and streams "
+            "such as rtsp: download the file and give its path."
+        )
     videos = sorted(_videos_in(source), key=natural_order)
     inputs.videos.extend(Location(str(path), Kind.FILE) for path in videos)
     try:
@@ -139,7 +176,7 @@ def without_results(inputs: Inputs, output: Path) -> Inputs:
         return inputs
     images = [image for image in inputs.images if not _is_result(image.address, output)]
     videos = [video for video in inputs.videos if not _is_result(video.address, output)]
-    return Inputs(images, videos) if images or videos else inputs
+    return Inputs(images, videos, inputs.errors) if images or videos else inputs
 
 
 def _is_result(address: str, output: Path) -> bool:

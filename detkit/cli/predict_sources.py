@@ -78,6 +78,10 @@ class ImageFiles:
             return
         inputs = [image.content or image.address for image in images]
         results = detector.stream(inputs, threshold=threshold, batch_size=batch_size)
-        for index, (image, result) in enumerate(zip(images, results, strict=True), start=start):
-            name = without_password(image.address)
-            yield NamedResult(index + 1, self.names[index], name, result)
+        for position, (image, result) in enumerate(zip(images, results, strict=True)):
+            index, address = start + position, without_password(image.address)
+            named = result
+            if isinstance(result, DataError) and image.content:  # bytes have no name of their own
+                text = str(result).replace(f"inputs[{position}]", f"the image '{address}'")
+                named = DataError(text)
+            yield NamedResult(index + 1, self.names[index], address, named)

@@ -9,14 +9,20 @@ from typing import Any
 from detkit.text import shortened
 
 _LONGEST = 40  # letters of a value
+_MOST = 8  # differences to list
 _ABSENT = "none"
 
 
 def setting_differences(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Lines such as `score_threshold: 0.3 -> 0.5`; nested keys are joined by dots."""
+    """Texts such as `score_threshold: 0.3 -> 0.5`, the first ones if there are many.
+
+    Nested keys are joined by dots.
+    """
     before, after = dict(_flat(earlier)), dict(_flat(now))
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    return [f"{key}: {_text(before, key)} -> {_text(after, key)}" for key in keys]
+    texts = [f"{key}: {_text(before, key)} -> {_text(after, key)}" for key in keys[:_MOST]]
+    more = len(keys) - len(texts)
+    return [*texts, f"and {more} more"] if more else texts
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,8 @@ from glob import has_magic
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from detkit.errors import UserError
+
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mpe", ".m2v", ".mts"),
     *(".m2ts", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".3gp", ".3g2", ".vob", ".mxf", ".y4m"),
@@ -71,6 +73,9 @@ def location_of(source: str | int | Path) -> Location | None:
     """The location of a source that is no image file, folder or pattern; None for these.
 
     A number is a camera, unless there is a file of that name.
+
+    Raises:
+        UserError: It is an address that cannot be read.
     """
     text = str(source)
     if not text:
@@ -81,10 +86,25 @@ def location_of(source: str | int | Path) -> Location | None:
         return Location(text, Kind.CAMERA)
     scheme, separator, _ = text.partition("://")
     if separator and scheme.lower() in _SCHEMES:
+        _require_address(text, scheme.lower())
         return Location(text, _SCHEMES[scheme.lower()])
     if (_SEQUENCE.search(text) or _is_video_file(text)) and not Path(text).is_dir():
         return Location(str(Path(text).expanduser()), Kind.FILE)
     return None
+
+
+def _require_address(text: str, scheme: str) -> None:
+    """Refuse an address without a host.
+
+    Raises:
+        UserError: It is one.
+    """
+    try:
+        host = urlsplit(text).netloc
+    except ValueError:
+        host = ""
+    if not host:
+        raise UserError(f"source={text}: is not a valid address; expected {scheme}://HOST/PATH.")
 
 
 def is_video(path: Path) -> bool:

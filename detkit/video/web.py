@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import socket
 from pathlib import Path
-from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -42,7 +41,8 @@ def image_at(url: str) -> bytes | None:
                 return _content(response, url)
             return None
     except HTTPError as error:
-        reason = f"the server answers {error.code} ({error.reason})"
+        text = str(error.reason).splitlines()[0] if error.reason else "no reason"
+        reason = f"the server answers {error.code} ({text.rstrip('.')})"
         raise DataError(f"source={without_password(url)}: {reason}; check the address.") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DataError(f"source={without_password(url)}: {_reason(error)}.") from error
@@ -52,7 +52,7 @@ def _request(url: str) -> Request:
     return Request(url, headers={"User-Agent": f"detkit/{__version__}"})
 
 
-def _content(response: IO[bytes], url: str) -> bytes:
+def _content(response: http.client.HTTPResponse, url: str) -> bytes:
     chunks, size = [], 0
     while chunk := response.read(_CHUNK):
         chunks.append(chunk)
@@ -60,6 +60,12 @@ def _content(response: IO[bytes], url: str) -> bytes:
         if size > _LARGEST_IMAGE:
             limit = f"{_LARGEST_IMAGE // 2**20} MiB"
             raise DataError(f"source={without_password(url)}: the image is larger than {limit}.")
+    expected = response.headers["Content-Length"]
+    if expected is not None and expected.isdecimal() and size < int(expected):
+        raise DataError(
+            f"source={without_password(url)}: the download broke off after {size:,} of "
+            f"{int(expected):,} bytes; try again."
+        )
     return b"".join(chunks)
 
 

@@ -122,6 +122,8 @@ def test_settings_without_an_effect_are_refused(file):
         detkit.load([file], weights=[1], tta={"flip": True})
     with pytest.raises(detkit.UserError, match="got an empty list"):
         detkit.load([])
+    with pytest.raises(detkit.UserError, match="got 3; expected paths"):
+        detkit.load([file, 3])
 
 
 def test_by_default_a_missing_view_costs_nothing_and_a_missing_detector_does():

@@ -162,6 +162,17 @@ def test_an_image_from_the_web(folder, monkeypatch, capsys):
     assert rows[0]["file_name"] == "http://eva:***@host/a/photo.png?x=1"
 
 
+def test_an_address_in_a_list_may_fail(folder, capsys):
+    assert predict("source=[http://127.0.0.1:9/page,photo.png]", "format=coco") == 0
+    assert "skipped: source=http://127.0.0.1:9/page: the server refuses" in capsys.readouterr().err
+
+
+def test_what_is_no_image_is_named_by_its_address(folder, monkeypatch, capsys):
+    monkeypatch.setattr(predict_inputs, "image_at", lambda url: b"<html>")
+    assert predict("source=http://host/a.png", "format=coco") == 1
+    assert "cannot read the image 'http://host/a.png': not an image" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -169,6 +180,9 @@ def test_an_image_from_the_web(folder, monkeypatch, capsys):
         (["source=97"], "source=/dev/video97: there is no such camera; this machine has"),
         (["source=rtsp://127.0.0.1:9/a"], "the server refuses the connection"),
         (["source=http://127.0.0.1:9/a.jpg"], "the server refuses the connection"),
+        (["source=http://[::1"], "is not a valid address; expected http://HOST/PATH"),
+        (["source=ftp://127.0.0.1/a.jpg"], "detkit cannot open ftp addresses"),
+        (["source=photos.txt"], "photos.txt, line 2: source=none.png: there is no such file"),
         (["source=clip.mp4", "output=."], "the folder holds the input 'clip.mp4'"),
         (["source=clip.mp4", "start=9"], "start=9: the video lasts 0.4 s"),
         (["source=clip.mp4", "track=deepsort"], "track=deepsort: expected bytetrack or sort"),
@@ -182,6 +196,7 @@ def test_an_image_from_the_web(folder, monkeypatch, capsys):
 )
 def test_wrong_words_are_one_error(folder, capsys, words, message):
     (folder / "empty.txt").touch()
+    (folder / "photos.txt").write_text("photo.png\nnone.png\n")
     assert predict(*words) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1

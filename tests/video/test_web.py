@@ -111,3 +111,8 @@ def test_a_video_server_that_never_answers(serve, monkeypatch):
 def test_a_stream_without_a_server():
     with pytest.raises(UserError, match=r"rtsp://127\.0\.0\.1:9/door: the server refuses"):
         VideoReader(Location("rtsp://127.0.0.1:9/door", Kind.STREAM), Selection())
+
+
+def test_a_download_that_breaks_off_is_no_image(serve):
+    with pytest.raises(DataError, match="the download broke off after 6 of 99 bytes; try again"):
+        image_at(f"{serve(length=99)}/a")
