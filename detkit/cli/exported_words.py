@@ -89,14 +89,14 @@ def list_of(values: dict[str, str], key: str) -> list[str] | None:
         None if the option is not set.
 
     Raises:
-        UserError: It is empty.
+        UserError: It is empty, or one of its items is.
     """
     text = values.get(key)
     if text is None:
         return None
     inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    items = [next(filter(None, match)) for match in _ITEM.findall(inner)]
-    if not items or (text == inner and len(items) > 1):
+    items = [next(filter(None, match), "") for match in _ITEM.findall(inner)]
+    if not items or not all(items) or (text == inner and len(items) > 1):
         raise UserError(f"{key}={text}: expected a name, or several as {key}=[A,B].")
     return items
 

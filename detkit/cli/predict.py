@@ -19,6 +19,7 @@ from detkit.cli.predict_images import PredictedImages, scores_text
 from detkit.cli.predict_inputs import (
     ImageInput,
     find_inputs,
+    require_image_files,
     require_images,
     require_outside,
     require_videos,
@@ -88,6 +89,7 @@ def run(arguments: list[str]) -> int:
     require_outside(folder, inputs)
     require_videos(settings.frames, inputs, settings.source)
     require_images(settings.resume, inputs)
+    require_image_files(settings.writers, inputs)
     for error in inputs.errors:
         print(f"skipped: {error}", file=sys.stderr)
     detector = settings.open_detector()

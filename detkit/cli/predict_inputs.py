@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from detkit.inference.sources import find_images, natural_order
 from detkit.video.locations import Kind, Location, is_video, location_of
 from detkit.video.web import image_at
 
+_OF_FILES = ("label_studio", "fiftyone")  # formats that other programs open with the images
 _LIST = ".txt"  # a text file of sources
 
 
@@ -67,6 +68,8 @@ def find_inputs(source: str | int | Sequence[str | int]) -> Inputs:
         UserError: It names nothing that exists.
     """
     entries = list(_entries(source))
+    if any(entry.source == "" for entry in entries):
+        raise UserError("source=: is empty; expected files, folders or URLs.")
     if not entries:
         raise UserError(
             f"source={in_words(source)}: the list is empty; expected files, folders or URLs."
@@ -226,6 +229,21 @@ def require_images(resume: bool | None, inputs: Inputs) -> None:
         raise UserError(
             "resume=true: only applies to images, and the source has none. A video starts over; "
             "set start= to continue it at some time."
+        )
+
+
+def require_image_files(formats: Iterable[str], inputs: Inputs) -> None:
+    """Refuse formats that refer to image files where the source has a video.
+
+    Raises:
+        UserError: There is one.
+    """
+    names = [name for name in formats if name in _OF_FILES]
+    if names and inputs.videos:
+        raise UserError(
+            f"format={names[0]}: refers to image files, and {inputs.videos[0]} is read as a video: "
+            "write its frames to a folder, such as `ffmpeg -i clip.mp4 frames/%06d.png`, and give "
+            "the folder."
         )
 
 

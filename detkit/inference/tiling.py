@@ -147,8 +147,8 @@ def _require_values(tiling: Tiling) -> None:
             "tiling.size: is missing: give the side of a tile in pixels, such as "
             "tiling={size: 640}."
         )
-    sides = tiling.size if isinstance(tiling.size, tuple) else (tiling.size,)
-    if len(sides) not in (1, _SIDES) or not all(map(_is_count, sides)):
+    sides = tiling.size if isinstance(tiling.size, tuple) else (tiling.size,) * _SIDES
+    if len(sides) != _SIDES or not all(map(_is_count, sides)):
         raise _misfit(tiling, "size", "a whole number above 0, or [height, width]")
     if not _is_count(tiling.batch_size):
         raise _misfit(tiling, "batch_size", "a whole number above 0")

@@ -18,6 +18,7 @@ from PIL import Image
 from detkit.api.exported_backend import ExportedBackend
 from detkit.cli import predict_inputs, predict_video
 from detkit.cli.main import main
+from detkit.errors import UserError
 from detkit.video.encoder import VideoEncoder
 from detkit.video.reader import VideoReader
 
@@ -189,6 +190,9 @@ def test_what_is_no_image_is_named_by_its_address(folder, monkeypatch, capsys):
         (["source=clip.mp4", "every=0"], "every=0: expected a whole number above 0"),
         (["source=clip.mp4", "classes=[bird]"], "the detector has no class 'bird'"),
         (["source=photo.png", "every=2"], "every=2: only applies to videos"),
+        (["source=[photo.png,'']"], "expected a name, or several as source=[A,B]"),
+        (["source=clip.mp4", "format=fiftyone"], "format=fiftyone: refers to image files"),
+        (["source=photo.png", "tiling={size: [64]}"], "tiling.size=[64]: expected"),
         (["source=empty.txt"], "source=empty.txt: the list is empty"),
         (["source=clip.mp4", "resume=true"], "resume=true: only applies to images"),
         (["source=clip.mp4", "classes=[]", "format=coco"], "classes=[]: "),
@@ -309,3 +313,8 @@ def test_a_run_takes_cameras_and_addresses(work, tmp_path, capsys, value):
     assert main(["predict", "ckpt=first", f"source={value}", f"output={tmp_path}"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(("error: source=/dev/video97: ", f"error: source={value}: "))
+
+
+def test_an_empty_source_is_not_the_working_directory(folder):
+    with pytest.raises(UserError, match="source=: is empty"):
+        predict_inputs.find_inputs("")
