@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from detkit import registry
 from detkit.errors import UserError, did_you_mean
 from detkit.inference.merge_methods import METHODS, Array, Group, Merged
+from detkit.inference.plain_values import plain_text
 from detkit.structures.arrays import DetectionArrays
 
 # ensemble-boxes calls them avg and max; mean ignores how many views agree
@@ -134,12 +135,15 @@ def merging_of(value: str | Mapping[str, Any], key: str = "merge") -> Merging:
     """The merging that a configuration value names: `nms`, or `{name: nms, iou_threshold: 0.6}`.
 
     Raises:
-        UserError: It is something else, or names an unknown method or setting.
+        UserError: It names no method, an unknown one, or an unknown setting.
     """
     if isinstance(value, str):
         return Merging(value, key=key)
     settings = dict(value)
-    name = settings.pop("name", "weighted_boxes_fusion")
+    name = settings.pop("name", None)
+    if not isinstance(name, str):
+        text = plain_text({"name": "nms", **settings})
+        raise UserError(f"{key}: names no post-processor; write {key}={text}, for example.")
     return Merging(name, settings, key)
 
 

@@ -95,10 +95,20 @@ def test_boxes_without_area_are_dropped(name):
     [
         ("softnms", r"merge=softnms: there is no such post-processor. Did you mean 'soft_nms'"),
         ({"name": "nms", "sigma": 1}, r"merge: 'nms' has no setting 'sigma'.* It has iou_thr"),
-        ({"iou_threshold": 2}, r"merge.iou_threshold=2: expected a number from 0 to 1"),
-        ({"score": "avg"}, r"merge.score=avg: expected agreement or highest or mean"),
-        ({"max_detections": 0}, r"expected a whole number above 0"),
-        ({"class_agnostic": 1}, r"expected true or false"),
+        ({"iou_threshold": 0.3}, r"names no post-processor; write merge={name: nms, iou_threshold"),
+        (
+            {"name": "nms", "iou_threshold": 2},
+            r"merge.iou_threshold=2: expected a number from 0 to 1",
+        ),
+        (
+            {"name": "weighted_boxes_fusion", "score": "avg"},
+            r"merge.score=avg: expected agreement or highest or mean",
+        ),
+        (
+            {"name": "weighted_boxes_fusion", "max_detections": 0},
+            r"expected a whole number above 0",
+        ),
+        ({"name": "weighted_boxes_fusion", "class_agnostic": 1}, r"expected true or false"),
         ({"name": "soft_nms", "sigma": 0}, r"merge.sigma=0: expected a number above 0"),
     ],
 )
