@@ -18,6 +18,7 @@ from detkit.cli.output_folder import make_folder
 from detkit.cli.predict_images import PredictedImages, scores_text
 from detkit.cli.predict_inputs import (
     ImageInput,
+    Inputs,
     find_inputs,
     require_image_files,
     require_images,
@@ -27,7 +28,7 @@ from detkit.cli.predict_inputs import (
 )
 from detkit.cli.predict_settings import PredictSettings, exported_settings
 from detkit.cli.predict_sources import ImageFiles, Source
-from detkit.cli.predict_video import predict_videos
+from detkit.cli.predict_video import VideoSummary, predict_videos
 from detkit.errors import DataError, Stopped
 from detkit.inference.prediction_output import Classes, PredictionOutput
 from detkit.pixels.image_decoding import UnreadableImageError
@@ -103,8 +104,7 @@ def run(arguments: list[str]) -> int:
     if inputs.images:
         readable = _predict_images(detector, settings, inputs.images, folder)
     if inputs.videos:
-        is_single = len(inputs.videos) == 1 and not inputs.images
-        videos = predict_videos(detector, settings, inputs.videos, folder, is_single=is_single)
+        videos = _predict_videos(detector, settings, inputs, folder)
         readable, is_whole = readable + videos.frames, videos.is_whole
     return 0 if readable and is_whole else 1
 
@@ -129,6 +129,19 @@ def _predict_images(
             f"{total}{counted(readable, 'image')}, {output.unreadable} skipped: {folder}{earlier}"
         )
     return readable
+
+
+def _predict_videos(
+    detector: Detector, settings: PredictSettings, inputs: Inputs, folder: Path
+) -> VideoSummary:
+    """Predict on the videos, after the images."""
+    is_single = len(inputs.videos) == 1 and not inputs.images
+    try:
+        return predict_videos(detector, settings, inputs.videos, folder, is_single=is_single)
+    except (KeyboardInterrupt, Stopped):
+        if inputs.images:
+            print("the images are done: resume=true skips them", file=sys.stderr)
+        raise
 
 
 def _settings(arguments: list[str]) -> PredictSettings:

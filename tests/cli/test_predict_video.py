@@ -112,6 +112,18 @@ def test_images_and_videos_of_a_list(folder, capsys):
     assert "2 detections in 1 image, 0 skipped" in capsys.readouterr().out
 
 
+def test_images_before_a_stopped_video_can_be_skipped(folder, monkeypatch, capsys):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("detkit.cli.predict.predict_videos", stopped)
+    words = ["ckpt=model.onnx", "output=out", "source=[photo.png,clip.mp4]", "format=coco"]
+    assert main(["predict", *words]) == 130
+    assert "the images are done: resume=true skips them" in capsys.readouterr().err
+    assert main(["predict", *words, "resume=true"]) == 130
+    assert "(finished earlier)" in capsys.readouterr().out
+
+
 def test_a_text_file_lists_sources(folder):
     (folder / "lists").mkdir()
     (folder / "lists/all.txt").write_text("# both\n../photo.png\n\n../clip.mp4\n")
