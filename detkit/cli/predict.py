@@ -64,7 +64,7 @@ detections become one list; docs/ensembles.md has the settings.
 
 A prediction that was stopped, by Ctrl-C or any other way, continues with the same command: images
 that are done are not predicted again. Other settings or another checkpoint are refused then;
-resume=false starts over. resume=true does nothing if the prediction is finished.
+resume=false starts over. resume=true does nothing if the prediction is finished. Videos start over.
 
 An exported file runs in onnxruntime (.onnx), OpenVINO (.xml) or PyTorch (.pt2). It takes source,
 output, format, classes, resume, every, start, end, track, score_threshold, mask_format, tiling,

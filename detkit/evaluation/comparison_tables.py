@@ -73,7 +73,10 @@ def comparison_lines(comparison: PairedComparison, images: int) -> list[str]:
     lines += ["", *_table(["class (AP)", *comparison.names], class_rows)]
     if len(classes) > _MOST_CLASSES:
         lines.append(f"and {counted(len(classes) - _MOST_CLASSES, 'class')} with less difference")
-    lines.append(f"{_MARK} the 95 % interval excludes 0; of 20 equal classes about one has it too")
+    if any(cells[-1] == _MARK for cells in [*rows, *class_rows]):
+        lines.append(
+            f"{_MARK} the 95 % interval excludes 0; 1 in 20 equal classes has it by chance"
+        )
     positions = comparison.largest_effects(images)
     if positions:
         image_rows = [

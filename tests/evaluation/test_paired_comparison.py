@@ -146,3 +146,13 @@ def test_the_tables_show_classes_and_images_that_differ_most(pair):
     assert [line.split() for line in lines[-2:]] == [["11.png", "-0.3000"], ["10.png", "+0.2000"]]
     assert comparison.classes_by_difference()[0] in "\n".join(lines)
     assert not any("fox" in line for line in lines)  # no object is a fox
+
+
+def test_a_mark_is_explained_only_where_there_is_one(pair):
+    for other in (pair[0], pair[1]):
+        numbers = paired_numbers(pair[0], other, SETTINGS)
+        comparison = PairedComparison(
+            ("A", "B"), SETTINGS, CLASSES, numbers, {}, [0], ["0.png"], np.zeros(1)
+        )
+        text = "\n".join(comparison_lines(comparison, images=1))
+        assert ("* the 95 % interval excludes 0" in text) == (other is pair[1])
