@@ -70,6 +70,9 @@ def load(
     """
     words = override_list(overrides)
     refuse_overrides(words, _REMEDIES)
+    for name, value in {"tiling": tiling, "tta": tta, "merge": merge}.items():
+        if value == {}:
+            raise UserError(f"{name}={{}}: changes nothing: add settings, or leave it out.")
     tiles = tiling_of(tiling)
     sources = [source] if isinstance(source, str | os.PathLike) else list(source)
     if not sources:

@@ -122,6 +122,9 @@ def test_settings_without_an_effect_are_refused(file):
         detkit.load([file], weights=[1], tta={"flip": True})
     with pytest.raises(detkit.UserError, match="got an empty list"):
         detkit.load([])
+    for name in ("tiling", "tta", "merge"):
+        with pytest.raises(detkit.UserError, match=rf"{name}={{}}: changes nothing"):
+            detkit.load([file, file], **{name: {}})
     with pytest.raises(detkit.UserError, match="got 3; expected paths"):
         detkit.load([file, 3])
 
