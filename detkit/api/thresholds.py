@@ -41,6 +41,10 @@ def minimum_scores(threshold: Threshold | None, detector: HasThresholds) -> dict
             "them at its end; ensembles have none. Set scores by class name, such as {dog: 0.4, "
             "cat: 0.5}, or one score for all classes."
         )
+    if threshold == {}:
+        raise UserError(
+            "threshold={}: names no class: give some, such as {dog: 0.4}, or leave it out."
+        )
     scores = detector.class_thresholds if threshold == PER_CLASS else threshold
     if not isinstance(scores, Mapping):
         score = detector.threshold if scores is None else require_score(scores)

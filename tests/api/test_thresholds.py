@@ -38,6 +38,7 @@ def test_scores_of_each_class(detector, threshold, scores):
         ({"dgo": 0.4}, "no class 'dgo'. Did you mean 'dog'"),
         ({"dog": 1.4}, "1.4; expected a score from 0 to 1"),
         ("per class", "expected a score from 0 to 1"),
+        ({}, "names no class"),
     ],
 )
 def test_wrong_thresholds(detector, threshold, message):
