@@ -70,18 +70,36 @@ def load(
     """
     words = override_list(overrides)
     refuse_overrides(words, _REMEDIES)
-    for name, value in {"tiling": tiling, "tta": tta, "merge": merge}.items():
-        if value == {}:
-            raise UserError(f"{name}={{}}: changes nothing: add settings, or leave it out.")
+    _refuse_empty({"tiling": tiling, "tta": tta, "merge": merge})
     tiles = tiling_of(tiling)
     sources = [source] if isinstance(source, str | os.PathLike) else list(source)
+    _require_paths(sources)
+    settings = view_settings(len(sources), tta=tta, merge=merge, weights=weights)
+    backends = [_opened(os.fspath(path), device, words) for path in sources]
+    return tiled(backends[0] if settings is None else settings.backend(backends), tiles)
+
+
+def _refuse_empty(arguments: Mapping[str, Any]) -> None:
+    """Refuse settings without content.
+
+    Raises:
+        UserError: An argument is an empty mapping.
+    """
+    for name, value in arguments.items():
+        if value == {}:
+            raise UserError(f"{name}={{}}: changes nothing: add settings, or leave it out.")
+
+
+def _require_paths(sources: Sequence[object]) -> None:
+    """Refuse a list that is empty, or holds something other than paths.
+
+    Raises:
+        UserError: It is such a list.
+    """
     if not sources:
         raise UserError("detkit.load got an empty list: pass a run, or several.")
     if wrong := [path for path in sources if not isinstance(path, str | os.PathLike)]:
         raise UserError(f"detkit.load got {wrong[0]!r}; expected paths of runs or exported files.")
-    settings = view_settings(len(sources), tta=tta, merge=merge, weights=weights)
-    backends = [_opened(os.fspath(path), device, words) for path in sources]
-    return tiled(backends[0] if settings is None else settings.backend(backends), tiles)
 
 
 def _opened(source: str, device: str | torch.device, words: list[str]) -> ViewBackend:
