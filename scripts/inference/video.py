@@ -103,7 +103,7 @@ def table(rows: dict[str, Any]) -> str:
         f"YOLOv8n with one class in PyTorch at {SIDE} pixels, {rows['frames']} frames of {width} x "
         f"{height} in H.264, from the file to a new video and the detections of each frame; "
         f"{len(rows['detkit'])} rounds in turns. {facts.get('processor', 'CPU')}, "
-        f"{rows['cpus']} cores, {rows['load']} other processes running; "
+        f"{rows['cpus']} cores, load average {rows['load']} before the start; "
         f"PyTorch {facts['torch']} with {counted(int(facts['cores']), 'thread')} on both sides, "
         "as Ultralytics sets it. "
         f"Detections: {ours:,} in detkit, {theirs:,} in Ultralytics."
@@ -148,6 +148,7 @@ def write_network(folder: Path) -> Path:
     frames = list(frames_of(PICTURES, (HEIGHT, WIDTH)))
     images = [np.asarray(Image.fromarray(frame).resize(size)) for frame in frames]
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    torch.manual_seed(0)
     write_theirs(file, batch, NAMES, SCORES)
     state = torch.load(file, weights_only=False)["model"].float().state_dict()
     torch.save(state, folder / "weights.pth")
