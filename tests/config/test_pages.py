@@ -34,6 +34,7 @@ VARIANTS = (
         "faster_rcnn_c4",
         "bccd_320_",
     ),
+    *("dinov3", "timm_swin"),
     *("yolov2_tiny", "yolov3_tiny", "yolov4_tiny", "refinedet512", "cascade_rcnn", "fsaf_anchors"),
 )
 
