@@ -126,6 +126,14 @@ def _graph(nms: bool, side: int) -> tuple[list[Any], list[Any]]:
     return nodes, [numpy_helper.from_array(value, name) for name, value in constants.items()]
 
 
+def write_model_and_data(folder: Path) -> Path:
+    """`model.onnx` in a folder, and the images of `write_data` in its sub-folder `data`."""
+    write_onnx(folder / "model.onnx")
+    (folder / "data").mkdir()
+    write_data(folder / "data")
+    return folder
+
+
 def write_data(folder: Path, *, masks: bool = False) -> Path:
     """Two white images, 40 x 30 and 24 x 24, each with a cat that fills it (COCO).
 

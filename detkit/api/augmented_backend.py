@@ -7,10 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from detkit.api.backend import Backend
 from detkit.api.image_inputs import ImageToRead
-from detkit.errors import DataError
 from detkit.inference.augmented_views import AugmentedViews, View
 from detkit.inference.merging import Merging
-from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.pixels.resizing import Size
 from detkit.public_names import import_name
 from detkit.structures.arrays import DetectionArrays
@@ -91,10 +89,7 @@ class AugmentedBackend:
         Raises:
             DataError: The image cannot be decoded.
         """
-        try:
-            pixels = image.decode()
-        except UnreadableImageError as error:
-            raise DataError(f"cannot read {image.description}: {error.reason}.") from error
+        pixels = image.pixels()
 
         def prepared(view: View) -> Any:
             image_of_view = image._replace(decode=lambda: view.pixels(pixels))

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from detkit.api.image_inputs import DecodeJPEG, ImageToRead
-from detkit.errors import DataError, UserError
+from detkit.errors import UserError
 from detkit.inference.augmented_views import AugmentedViews, require_scales, scaled_steps
 from detkit.inference.engines.opening import open_engine
 from detkit.inference.exported_images import PreparedImage, prepare_image, require_numpy_transforms
 from detkit.inference.exported_predictor import ExportedPredictor
-from detkit.pixels.image_decoding import Pixels, UnreadableImageError
 from detkit.pixels.pixel_format import PixelFormat
 from detkit.public_names import import_name
 from detkit.structures.arrays import DetectionArrays
@@ -53,11 +52,11 @@ class ExportedBackend:
 
     def prepare(self, image: ImageToRead) -> PreparedImage:
         """Decode and resize an image."""
-        return prepare_image(_decoded(image), self.engine.model)
+        return prepare_image(image.pixels(), self.engine.model)
 
     def prepare_scaled(self, image: ImageToRead, scale: float) -> PreparedImage:
         """Like `prepare`, for an input `scale` times as large."""
-        pixels, model = _decoded(image), self.engine.model
+        pixels, model = image.pixels(), self.engine.model
         steps = scaled_steps(model.resize, pixels.shape[:2], scale, model.pad_multiple)
         return prepare_image(pixels, replace(model, resize=steps))
 
@@ -89,13 +88,6 @@ class ExportedBackend:
         """Measure on a data set, which needs the whole of detkit."""
         numbers: dict[str, float] = import_name("evaluate_exported")(self, data, overrides)
         return numbers
-
-
-def _decoded(image: ImageToRead) -> Pixels:
-    try:
-        return image.decode()
-    except UnreadableImageError as error:
-        raise DataError(f"cannot read {image.description}: {error.reason}.") from error
 
 
 def _reopened(path: Path, device: str) -> ExportedBackend:

@@ -16,7 +16,13 @@ from PIL import Image
 from detkit.errors import DataError, UserError
 from detkit.inference.sources import find_images
 from detkit.pixels.channels import converted, decode_image, picture_values
-from detkit.pixels.image_decoding import Pixels, grey_to_rgb, picture_to_rgb, refuse_raw
+from detkit.pixels.image_decoding import (
+    Pixels,
+    UnreadableImageError,
+    grey_to_rgb,
+    picture_to_rgb,
+    refuse_raw,
+)
 from detkit.pixels.pixel_format import RGB8, PixelFormat, PixelFormatError
 from detkit.video.locations import is_video, without_password
 from detkit.video.web import image_at
@@ -49,6 +55,17 @@ class ImageToRead(NamedTuple):
     decode: Callable[[], Pixels]
     path: Path | None
     description: str
+
+    def pixels(self) -> Pixels:
+        """The decoded image.
+
+        Raises:
+            DataError: It cannot be decoded.
+        """
+        try:
+            return self.decode()
+        except UnreadableImageError as error:
+            raise DataError(f"cannot read {self.description}: {error.reason}.") from error
 
 
 def images_to_read(

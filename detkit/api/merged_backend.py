@@ -9,9 +9,8 @@ import numpy as np
 
 from detkit.api.augmented_backend import AugmentedBackend, ViewBackend, mask_notes
 from detkit.api.image_inputs import ImageToRead
-from detkit.errors import DataError, UserError
+from detkit.errors import UserError
 from detkit.inference.merging import Merging
-from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.pixels.resizing import Size
 from detkit.public_names import import_name
 from detkit.structures.arrays import DetectionArrays
@@ -84,10 +83,7 @@ class MergedBackend:
         Raises:
             DataError: The image cannot be decoded.
         """
-        try:
-            pixels = image.decode()
-        except UnreadableImageError as error:
-            raise DataError(f"cannot read {image.description}: {error.reason}.") from error
+        pixels = image.pixels()
         decoded = image._replace(decode=lambda: pixels)
         prepared = tuple(member.prepare(decoded) for member in self.members)
         return MergedImage(prepared, (pixels.shape[0], pixels.shape[1]))

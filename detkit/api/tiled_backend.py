@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from detkit.api.backend import Backend
 from detkit.api.detector import Detector
 from detkit.api.image_inputs import ImageToRead
-from detkit.errors import DataError
 from detkit.inference.tile_detections import TileQueue
 from detkit.inference.tiling import Tiling
-from detkit.pixels.image_decoding import Pixels, UnreadableImageError
+from detkit.pixels.image_decoding import Pixels
 from detkit.pixels.resizing import Size
 from detkit.pixels.tiles import Window
 from detkit.structures.arrays import DetectionArrays
@@ -57,10 +56,7 @@ class TiledBackend:
 
     def prepare(self, image: ImageToRead) -> DecodedImage:
         """Decode an image; its tiles are made when the detector takes them."""
-        try:
-            pixels = image.decode()
-        except UnreadableImageError as error:
-            raise DataError(f"cannot read {image.description}: {error.reason}.") from error
+        pixels = image.pixels()
         return DecodedImage(pixels, (pixels.shape[0], pixels.shape[1]), image)
 
     def predict(self, samples: Sequence[DecodedImage]) -> list[DetectionArrays]:

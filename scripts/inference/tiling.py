@@ -37,10 +37,8 @@ from detkit.pixels.pixel_format import RGB8
 
 SCENE, SIDE, TILE, OVERLAP, CLUTTER = 128, 6, 160, 0.25, 0.3
 WITH_OBJECTS = 3  # one scene in so many
-PICTURE = SCENE * SIDE
-TILING = {"size": TILE, "overlap": OVERLAP}
-ROUNDS = 5
-THRESHOLD = 0.3
+PICTURE, TILING = SCENE * SIDE, {"size": TILE, "overlap": OVERLAP}
+ROUNDS, THRESHOLD = 5, 0.3
 PHOTO = (3000, 4000)  # of the decoding measurement
 METRICS = ("AP", "AP50", "AP_small", "AP_medium")
 TRAINING = [

@@ -150,8 +150,9 @@ def write_network(folder: Path) -> Path:
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     torch.manual_seed(0)
     write_theirs(file, batch, NAMES, SCORES)
-    state = torch.load(file, weights_only=False)["model"].float().state_dict()
-    torch.save(state, folder / "weights.pth")
+    from ultralytics import YOLO
+
+    torch.save(YOLO(file).model.float().state_dict(), folder / "weights.pth")
     with contextlib.redirect_stdout(io.StringIO()):
         import_weights(
             [

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from exported_files import MODEL, write_data, write_onnx
+from exported_files import MODEL, write_model_and_data, write_onnx
 from PIL import Image
 
 from detkit.cli.main import main
@@ -18,10 +18,7 @@ pytest.importorskip("onnxruntime")
 def folder(tmp_path, monkeypatch):
     """A working directory with model.onnx, and two white images in `data`."""
     monkeypatch.chdir(tmp_path)
-    write_onnx(tmp_path / "model.onnx")
-    (tmp_path / "data").mkdir()
-    write_data(tmp_path / "data")
-    return tmp_path
+    return write_model_and_data(tmp_path)
 
 
 def test_predict_writes_pictures_and_rows(folder, capsys):

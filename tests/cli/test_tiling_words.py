@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from exported_files import write_data, write_onnx
+from exported_files import write_model_and_data
 from tiny_run import TINY
 
 from detkit.cli.main import main
@@ -16,10 +16,7 @@ pytest.importorskip("onnxruntime")
 def folder(tmp_path, monkeypatch):
     """A working directory with model.onnx, and white images of 40 x 30 and 24 x 24 in `data`."""
     monkeypatch.chdir(tmp_path)
-    write_onnx(tmp_path / "model.onnx")
-    (tmp_path / "data").mkdir()
-    write_data(tmp_path / "data")
-    return tmp_path
+    return write_model_and_data(tmp_path)
 
 
 def predicted(folder, *words):
