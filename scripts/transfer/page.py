@@ -2,7 +2,7 @@
 
     python scripts/transfer/page.py                             the page, from the runs so far
     python scripts/transfer/page.py --data BCCD --weights FILE  run what is missing, then the page
-    python scripts/transfer/page.py ... --only grid             without the studies of the recipes
+    python scripts/transfer/page.py ... --only grid --seeds 1   only these seeds of the grid, no studies
 
 BCCD is the folder of the blood cells, in Pascal VOC format; FILE has ImageNet weights of
 tf_efficientnet_lite0 under timm's names. Each run trains for the same minutes of processor time on
@@ -18,7 +18,7 @@ import random
 import shutil
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -47,9 +47,9 @@ class Run(NamedTuple):
     seed: int
 
 
-def grid_runs() -> Iterator[Run]:
+def grid_runs(seeds: Iterable[int]) -> Iterator[Run]:
     """Every detector, number of photographs and start; all of one seed before the next."""
-    for seed in SEEDS:
+    for seed in seeds:
         for data in PLAN["photographs"]:
             for detector, detector_words in PLAN["detectors"].items():
                 for start, start_words in PLAN["starts"].items():
@@ -183,13 +183,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, metavar="BCCD")
     parser.add_argument("--weights", type=Path, metavar="FILE")
     parser.add_argument("--only", nargs="+", choices=[*STUDIES, "grid"], default=[*STUDIES, "grid"])
+    parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=SEEDS)
     options = parser.parse_args()
     if (options.data is None) != (options.weights is None):
         parser.error("--data and --weights are needed together")
     results = stored_results()
     if options.data:
         for kind in options.only:
-            runs = grid_runs() if kind == "grid" else study_runs(kind)
+            runs = grid_runs(options.seeds) if kind == "grid" else study_runs(kind)
             run_missing(runs, options.data, options.weights.resolve(), results)
     write_page(results)
 
