@@ -2,7 +2,7 @@
 
     python scripts/transfer/page.py                             the page, from the runs so far
     python scripts/transfer/page.py --data BCCD --weights FILE  run what is missing, then the page
-    python scripts/transfer/page.py ... --only grid --seeds 1   only these seeds of the grid, no studies
+    python scripts/transfer/page.py ... --only grid --seeds 1   no studies, one seed of the grid
 
 BCCD is the folder of the blood cells, in Pascal VOC format; FILE has ImageNet weights of
 tf_efficientnet_lite0 under timm's names. Each run trains for the same minutes of processor time on
