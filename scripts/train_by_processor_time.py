@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
+import multiprocessing
 import sys
 import time
 from pathlib import Path
@@ -19,22 +18,49 @@ from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
+import torch
+
+import detkit.cli.train  # noqa: F401  # so that each process need not import it
 from detkit.cli.main import main
+from detkit.processes import frozen_training
 from detkit.training import training_limits
 
 
-def metrics_after(words: list[str]) -> dict[str, Any]:
-    """The metrics and the number of steps of a run with these words, in a process of its own."""
+def metrics_after(words: list[str], last_validation: bool = False) -> dict[str, Any]:
+    """The metrics and the number of steps of a run with these words, in a process of its own.
+
+    Args:
+        words: The words after `detkit train`, without a run folder.
+        last_validation: Whether to take AP and AP50 from the validation after the last epoch,
+            and to leave out the measurement of the best checkpoint, its pictures and its report.
+    """
     with TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, *words, f"run_folder={folder}/run"]
-        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        text = (Path(folder) / "run/metrics.json").read_text(encoding="utf-8")
+        arguments = [*words, f"run_folder={folder}/run"]
+        process = multiprocessing.get_context("fork").Process(
+            target=_train, args=(arguments, last_validation)
+        )
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise SystemExit(f"`detkit train` ended with exit code {process.exitcode}")
         with (Path(folder) / "run/metrics.csv").open(encoding="utf-8", newline="") as file:
-            steps = max(int(row["step"]) for row in csv.DictReader(file))
+            rows = list(csv.DictReader(file))
+        steps = max(int(row["step"]) for row in rows)
+        if last_validation:
+            last = [row for row in rows if row["val/AP"]][-1]
+            return {"AP": float(last["val/AP"]), "AP50": float(last["val/AP50"]), "steps": steps}
+        text = (Path(folder) / "run/metrics.json").read_text(encoding="utf-8")
     metrics: dict[str, Any] = json.loads(text)
     return {**metrics, "steps": steps}
 
 
-if __name__ == "__main__":
+def _train(words: list[str], skip_measurement: bool = False) -> None:
+    torch.set_num_threads(1)
     setattr(training_limits, "time", SimpleNamespace(monotonic=time.process_time))  # noqa: B010
-    sys.exit(main(["train", *sys.argv[1:]]))
+    if skip_measurement:
+        setattr(frozen_training, "_finish", lambda *_: {})  # noqa: B010
+    sys.exit(main(["train", *words]))
+
+
+if __name__ == "__main__":
+    _train(sys.argv[1:])

@@ -111,7 +111,8 @@ def run_missing(runs: Iterator[Run], bccd: Path, weights: Path, results: dict[st
         with TemporaryDirectory() as folder:
             data = data_words(run.data, bccd, Path(folder), run.seed)
             words = [*PLAN["common"], *data, *run.words, f"seed={run.seed}"]
-            metrics = metrics_after([word.replace("WEIGHTS", str(weights)) for word in words])
+            words = [word.replace("WEIGHTS", str(weights)) for word in words]
+            metrics = metrics_after(words, last_validation=True)
         numbers = {name: round(metrics[name], 4) for name in ("AP", "AP50", "steps")}
         results.update(stored_results(), **{run.name: numbers})  # another script may run as well
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
