@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,12 +10,19 @@ from torch.nn import functional as F
 
 from detkit.assigners.claims import Claims, scores_of_labels, winners
 from detkit.assigners.offsets import offsets
-from detkit.ops.boxes import box_centres, box_sides, iou
+from detkit.ops.boxes import box_centres, box_sides, complete_iou, iou
 from detkit.ops.chunks import row_chunks
 from detkit.ops.initial_boxes import initial_boxes
 from detkit.ops.ordered_topk import ordered_topk
 from detkit.registry import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, register
 from detkit.structures import Assignment, PaddedTargets, Priors
+
+
+def _complete_iou(first: Tensor, second: Tensor) -> Tensor:
+    return complete_iou(first, second).clamp_(min=0)
+
+
+_OVERLAPS = {"iou": iou, "ciou": _complete_iou}
 
 
 class _Candidates(NamedTuple):
@@ -48,6 +55,8 @@ class TaskAlignedAssigner:
         topk: Maximum number of priors per object, over all levels.
         alpha: Exponent of the class score.
         beta: Exponent of the IoU.
+        overlap: The u of the equation. `ciou` is the complete IoU, at least 0, as in Ultralytics;
+            it also lowers u for distant centres and other aspect ratios.
         least_overlap: If no prediction inside an object reaches this IoU, match the object as if
             each prior predicted its own box (a point: a box of four strides), with target 1 for
             the best prior, so that training can start. 0 turns it off.
@@ -65,6 +74,7 @@ class TaskAlignedAssigner:
         topk: PositiveInt = 13,
         alpha: NonNegativeFloat = 1.0,
         beta: PositiveFloat = 6.0,
+        overlap: Literal["iou", "ciou"] = "iou",
         least_overlap: Fraction = 0.1,
         least_cells: NonNegativeFloat = 2.0,
         keep_best: bool = True,
@@ -72,6 +82,7 @@ class TaskAlignedAssigner:
         self.topk = topk
         self.alpha = alpha
         self.beta = beta
+        self.overlap = _OVERLAPS[overlap]
         self.least_overlap = least_overlap
         self.least_cells = least_cells
         self.keep_best = keep_best
@@ -103,10 +114,10 @@ class TaskAlignedAssigner:
     ) -> _Candidates:
         """The priors with the highest alignment for each object (B, n, 4)."""
         inside = self._inside(priors, objects)  # (B, n, P)
-        overlap = iou(boxes[:, None], objects[:, :, None]).where(inside, 0)
+        overlap = self.overlap(boxes[:, None], objects[:, :, None]).where(inside, 0)
         untrained = overlap.amax(dim=2, keepdim=True) < self.least_overlap
         if self.least_overlap > 0:
-            typical = iou(initial_boxes(priors).unsqueeze(-3), objects[:, :, None])
+            typical = self.overlap(initial_boxes(priors).unsqueeze(-3), objects[:, :, None])
             overlap = torch.where(untrained, typical, overlap)
         alignment = scores_of_labels(scores, labels) ** self.alpha * overlap**self.beta
         alignment, prior = ordered_topk(alignment.where(inside, 0), min(self.topk, inside.shape[2]))

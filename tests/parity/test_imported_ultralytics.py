@@ -6,11 +6,13 @@ Ultralytics is under AGPL-3.0: these tests call the installed package and copy n
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 from measured_differences import assert_equal_within
+from pictures import rendered_batch
 from torch import nn
 
 from detkit import assembly
@@ -31,11 +33,27 @@ ANCHORS = torch.tensor(
 )
 
 
-def imported(state, folder):
+# docs/from-ultralytics.md has these words.
+LOSSES = [
+    "model.head.assigner.topk=10",
+    "model.head.assigner.alpha=0.5",
+    "model.head.assigner.overlap=ciou",
+    "model.head.assigner.least_overlap=0",
+    "model.head.assigner.keep_best=false",
+    "model.head.classification_loss.weight=0.5",
+    "model/head/box_loss=ciou",
+    "model.head.box_loss.weight=7.5",
+    "model.head.distribution_loss.weight=1.5",
+    "model.head.empty_image=0",
+]
+
+
+def imported(state, folder, words=()):
     """Save a state dict, import it by the command, and build the detector of its checkpoint."""
     torch.save(state, folder / "file.pt")
     output = folder / "a.ckpt"
-    assert main(["import", str(folder / "file.pt"), "classes=[a,b,c]", f"output={output}"]) == 0
+    command = ["import", str(folder / "file.pt"), "classes=[a,b,c]", f"output={output}", *words]
+    assert main(command) == 0
     checkpoint = read_checkpoint(output)
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     ours = assembly.build_detector(checkpoint.config["model"], classes).eval()
@@ -132,6 +150,56 @@ def test_boxes_and_scores(case):
     mine, scores = case.ours.raw_detections(case.images)
     compare(case.name, mine, boxes.clamp(min=0).minimum(limit), 0.01, "decoded boxes (pixels)")
     compare(case.name, scores, decoded[..., 4:], 1e-4, "scores")
+
+
+@pytest.mark.parametrize("case", ["yolov8n", "yolo11n"], indirect=True)
+def test_losses_and_gradients(case, tmp_path):
+    theirs = deepcopy(case.theirs)
+    for layer in theirs.model[-1].cv2:  # so that all boxes are about 15 strides wide
+        layer[2].weight.data /= 30
+    ours = imported(theirs.state_dict(), tmp_path, LOSSES)
+    batch = larger_batch()
+    mine, expected = ours.loss(batch), losses_of_ultralytics(theirs, batch)
+    for name, value in expected.items():
+        assert value > 0.01
+        compare(case.name, mine[name] / value, torch.tensor(1.0), 1e-4, f"{name} (relative)")
+    sum(mine.values()).backward()
+    sum(expected.values()).backward()
+    layers = ours.head.layers
+    for kind, my_layers in (("cv2", layers.box_layers), ("cv3", layers.class_layers)):
+        my_gradient = my_layers[0].weight.grad
+        gradient = getattr(theirs.model[-1], kind)[0][2].weight.grad
+        scale = gradient.abs().max()
+        assert scale > 0
+        about = "gradients (relative to the largest)"
+        compare(case.name, my_gradient / scale, gradient / scale, 1e-3, about)
+
+
+def larger_batch():
+    """Large boxes on noise, for which the norms of the network have statistics."""
+    batch = rendered_batch(128)
+    images = torch.randint(0, 256, (2, 3, 384, 384), dtype=torch.uint8)
+    targets = batch.targets._replace(boxes=3 * batch.targets.boxes)
+    sizes = [(384, 384), (384, 384)]
+    return replace(batch, images=images, targets=targets, image_sizes=sizes, size_tensor=None)
+
+
+def losses_of_ultralytics(model, batch):
+    """The package's losses under the names of detkit, with the package's default weights."""
+    losses = pytest.importorskip("ultralytics.utils.loss")
+    model.args = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5, epochs=100)
+    image, object_ = batch.targets.mask.nonzero(as_tuple=True)
+    boxes = batch.targets.boxes[image, object_]
+    height, width = batch.images.shape[2:]
+    shares = torch.cat([boxes[:, :2] + boxes[:, 2:], 2 * (boxes[:, 2:] - boxes[:, :2])], dim=1) / 2
+    objects = {
+        "batch_idx": image.float(),
+        "cls": batch.targets.labels[image, object_].float(),
+        "bboxes": shares / torch.tensor([width, height, width, height]),
+    }
+    weighted, _ = losses.v8DetectionLoss(model)(model(batch.images / 255), objects)
+    names = ("loss/box", "loss/classification", "loss/distribution")
+    return dict(zip(names, weighted / len(batch.images), strict=True))
 
 
 @pytest.fixture(scope="module")
