@@ -114,7 +114,9 @@ MMDetection ran with mmcv-lite, whose missing compiled operations torchvision's 
 replaced. Of its two-stage detectors, the raw outputs are the RPN's; their losses sample regions at
 random and were not compared. YOLOX has one class per box in MMDetection, and Ultralytics clips
 boxes after NMS, so their boxes were compared before NMS. MMDetection's losses were compared for
-RetinaNet, FCOS, ATSS and SSD300 alone.
+RetinaNet, FCOS, ATSS and SSD300 alone. Those of YOLOv8 and YOLO11 have the settings of
+from-ultralytics.md; their objects are large, because Ultralytics adds 1e-9 to the divisor of class
+targets, which shows where boxes hardly overlap.
 
 Detectron2 ran from its Python sources (PyPI's copy, `pb1-detectron2`) without its compiled
 operations (deformable convolutions, rotated boxes), which these detectors do not use. Files were

@@ -51,6 +51,15 @@ def test_exponents():
     assert_close(found.scores[:2], torch.tensor([1.0, 0.125]))
 
 
+def test_complete_iou_subtracts_the_distance_of_the_centres():
+    # The second box: IoU 1/3, centres 8 apart in an enclosing box of 24 x 8. The third has IoU 0.
+    boxes = [[0.0, 0, 16, 8], [8.0, 0, 24, 8], [16.0, 0, 32, 8], [16.0, 0, 32, 8]]
+    values = {"alpha": 0.0, "beta": 1.0, "overlap": "ciou", "least_overlap": 0.0}
+    found = assign(FOUR, [0.5] * 4, boxes, objects([0.0, 0, 16, 8]), **values)
+    assert found.matched.tolist() == [0, 0, BACKGROUND, BACKGROUND]
+    assert_close(found.scores[:2], torch.tensor([1.0, 1 / 3 - 64 / 640]))
+
+
 def test_the_score_is_that_of_the_class_of_the_object():
     target = Target(torch.tensor(wide(16)), torch.tensor([1]), torch.tensor([False]))
     scores = [[0.9, 0.1], [0.1, 0.2], [0.9, 0.9], [0.9, 0.9]]
