@@ -45,7 +45,7 @@ def metrics_after(words: list[str], last_validation: bool = False) -> dict[str, 
             raise SystemExit(f"`detkit train` ended with exit code {process.exitcode}")
         with (Path(folder) / "run/metrics.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        steps = max(int(row["step"]) for row in rows)
+        steps = 1 + max(int(row["step"]) for row in rows)
         if last_validation:
             last = [row for row in rows if row["val/AP"]][-1]
             return {"AP": float(last["val/AP"]), "AP50": float(last["val/AP50"]), "steps": steps}

@@ -5,9 +5,10 @@
     python scripts/transfer/page.py ... --only grid --seeds 1   no studies, one seed of the grid
 
 BCCD is the folder of the blood cells, in Pascal VOC format; FILE has ImageNet weights of
-tf_efficientnet_lite0 under timm's names. Each run trains for the same minutes of processor time on
-one thread. scripts/transfer/results.json keeps its AP, so that an interrupted script continues;
-remove a row there to run it again.
+tf_efficientnet_lite0 under timm's names. Each run trains on one thread, in a study for the same
+minutes of processor time, in the grid for the steps that fit into them.
+scripts/transfer/results.json keeps its AP, so that an interrupted script continues; remove a row
+there to run it again.
 """
 
 from __future__ import annotations
@@ -47,14 +48,32 @@ class Run(NamedTuple):
     seed: int
 
 
-def grid_runs(seeds: Iterable[int]) -> Iterator[Run]:
-    """Every detector, number of photographs and start; all of one seed before the next."""
+def grid_runs(seeds: Iterable[int], results: dict[str, Any]) -> Iterator[Run]:
+    """Every detector, number of photographs and start; all of one seed before the next.
+
+    First comes one short run for each speed: how many steps fit into the minutes of the grid.
+    Runs of this number of steps give the same AP whatever else the machine does meanwhile.
+    """
+    minutes = PLAN["speed_minutes"]
+    for detector, detector_words in PLAN["detectors"].items():
+        for speed, speed_words in PLAN["speeds"].items():
+            length = f"trainer.max_minutes={minutes}"
+            words = [*PLAN["grid"], *detector_words, *speed_words, length]
+            yield Run(f"speed/{detector}/{speed}", PLAN["photographs"][0], words, seed=0)
     for seed in seeds:
         for data in PLAN["photographs"]:
             for detector, detector_words in PLAN["detectors"].items():
-                for start, start_words in PLAN["starts"].items():
-                    words = [*PLAN["grid"], *detector_words, *start_words]
-                    yield Run(f"grid/{data}/{detector}/{start}/{seed}", data, words, seed)
+                for name, start in PLAN["starts"].items():
+                    steps = steps_in_grid(detector, start["speed"], results)
+                    length = f"trainer.max_steps={steps}"
+                    words = [*PLAN["grid"], *detector_words, *start["words"], length]
+                    yield Run(f"grid/{data}/{detector}/{name}/{seed}", data, words, seed)
+
+
+def steps_in_grid(detector: str, speed: str, results: dict[str, Any]) -> int:
+    """The number of steps that fit into the minutes of the grid."""
+    factor: float = PLAN["grid_minutes"] / PLAN["speed_minutes"]
+    return round(factor * results[f"speed/{detector}/{speed}"]["steps"])
 
 
 def study_runs(study: str) -> Iterator[Run]:
@@ -62,21 +81,21 @@ def study_runs(study: str) -> Iterator[Run]:
     for choice, change in PLAN[study]["choices"].items():
         for data in PLAN[study]["data"]:
             detector = {**PLAN["detectors"], **PLAN["small_detectors"]}[change["detector"]]
-            words = [*PLAN[study]["words"], *detector, *change.get("words", [])]
+            size = f"image_size={PLAN['sizes'][data.split()[0]]}"
+            words = [*PLAN[study]["words"], *detector, size, *change.get("words", [])]
             yield Run(f"{study}/{data}/{choice}", data, words, seed=0)
 
 
 def data_words(data: str, bccd: Path, folder: Path, seed: int) -> list[str]:
     """The words of a data set such as `bccd 50` or `shapes 150`, drawn with a seed."""
     kind, number = data.split()
-    size = f"image_size={PLAN['sizes'][kind]}"
     if kind == "shapes":
-        return ["data=shapes", f"data.reader.train_images={number}", size]
+        return ["data=shapes", f"data.reader.train_images={number}"]
     photographs = folder / "photographs"
     write_subset(bccd, photographs, int(number), seed)
     if kind == "white":
         keep_class(photographs / "Annotations", "WBC")
-    return [f"data.path={photographs}", size]
+    return [f"data.path={photographs}"]
 
 
 def keep_class(annotations: Path, name: str) -> None:
@@ -191,7 +210,7 @@ def main() -> None:
     results = stored_results()
     if options.data:
         for kind in options.only:
-            runs = grid_runs(options.seeds) if kind == "grid" else study_runs(kind)
+            runs = grid_runs(options.seeds, results) if kind == "grid" else study_runs(kind)
             run_missing(runs, options.data, options.weights.resolve(), results)
     write_page(results)
 
