@@ -72,8 +72,9 @@ def grid_runs(seeds: Iterable[int], results: dict[str, Any]) -> Iterator[Run]:
 
 def steps_in_grid(detector: str, speed: str, results: dict[str, Any]) -> int:
     """The number of steps that fit into the minutes of the grid."""
+    steps: int = results[f"speed/{detector}/{speed}"]["steps"]
     factor: float = PLAN["grid_minutes"] / PLAN["speed_minutes"]
-    return round(factor * results[f"speed/{detector}/{speed}"]["steps"])
+    return round(steps * factor)
 
 
 def study_runs(study: str) -> Iterator[Run]:
