@@ -16,16 +16,20 @@ def first_maps(twin: nn.Module, side: int) -> dict[str, int]:
         twin: The network on the meta device; gives maps, fine to coarse.
         side: Side of the image to run it with.
     """
+    with torch.enable_grad():
+        return _first_maps(twin, _run(twin, side, side))
+
+
+def _first_maps(twin: nn.Module, maps: Sequence[Tensor]) -> dict[str, int]:
     parameters = dict(twin.named_parameters())
     map_indices: dict[str, int] = {}
-    with torch.enable_grad():
-        for index, level in enumerate(_run(twin, side, side)):
-            gradients = torch.autograd.grad(
-                level.sum(), list(parameters.values()), retain_graph=True, allow_unused=True
-            )
-            for name, gradient in zip(parameters, gradients, strict=True):
-                if gradient is not None:
-                    map_indices.setdefault(name, index)
+    for index, level in enumerate(maps):
+        gradients = torch.autograd.grad(
+            level.sum(), list(parameters.values()), retain_graph=True, allow_unused=True
+        )
+        for name, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                map_indices.setdefault(name, index)
     return map_indices
 
 
@@ -54,9 +58,10 @@ def find_unused(twin: nn.Module, side: int) -> Unused:
         twin: The network on the meta device; changed in place.
         side: Side of the image to run it with.
     """
-    used = set(first_maps(twin, side))
+    with torch.enable_grad():
+        maps = _run(twin, side, side)
+        used = set(_first_maps(twin, maps))
     parameters = frozenset(name for name, _ in twin.named_parameters() if name not in used)
-    shapes = [level.shape for level in _run(twin, side, side)]
     unused = [
         name
         for name, module in _layers(twin)
@@ -64,6 +69,9 @@ def find_unused(twin: nn.Module, side: int) -> Unused:
     ]
     for name in unused:
         twin.set_submodule(name, nn.Identity())
+    if not unused:
+        return Unused((), parameters)
+    shapes = [level.shape for level in maps]
     safe = [level.shape for level in _run(twin, side, side)] == shapes
     return Unused(tuple(unused) if safe else (), parameters)
 
