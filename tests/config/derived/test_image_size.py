@@ -35,8 +35,8 @@ def test_pages_keep_their_own_sizes_without_it():
     assert augmentation()["evaluation"]["resize"]["enlarge"] is False
 
 
-def test_small_data_takes_a_word_instead_of_six():
-    found = augmentation("experiment=small_data", "data.path=X", "image_size=[320,416]")
+def test_an_experiment_takes_a_word_instead_of_six():
+    found = augmentation("experiment=bccd_416", "data.path=X", "image_size=[320,416]")
     assert sides(found["train"]["resize"]) == [320, 416]
     assert sides(found["evaluation"]["resize"]) == [320, 416]
     assert sides(found["train"]["crop"]) == [320, 416]

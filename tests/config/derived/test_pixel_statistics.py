@@ -41,7 +41,7 @@ def test_a_timm_model_gets_the_pixel_statistics_of_its_training(page):
     [
         ["model=fcos"],
         ["model=yolov5n"],
-        ["experiment=small_data", "data.path=x"],
+        ["experiment=bccd_416", "data.path=x"],
         ["model/backbone=timm", "model.backbone.model=resnet18"],
         ["model/backbone=mobilenet_v1"],  # which adapts ImageNet's by itself
     ],
