@@ -36,7 +36,7 @@ RESULTS = HERE / "results.json"
 PLAN: dict[str, Any] = yaml.safe_load((HERE / "plan.yaml").read_text(encoding="utf-8"))
 PAGE = ROOT / "docs" / "transfer.md"
 SEEDS = (0, 1, 2)
-STUDIES = ("finetune", "scratch")
+STUDIES = ("finetune", "freezing", "scratch")
 
 
 class Run(NamedTuple):
@@ -79,8 +79,8 @@ def steps_in_grid(detector: str, speed: str, results: dict[str, Any]) -> int:
 
 def study_runs(study: str) -> Iterator[Run]:
     """Every choice on every data set: the words of the study with one change each."""
-    for choice, change in PLAN[study]["choices"].items():
-        for data in PLAN[study]["data"]:
+    for data in PLAN[study]["data"]:
+        for choice, change in PLAN[study]["choices"].items():
             detector = {**PLAN["detectors"], **PLAN["small_detectors"]}[change["detector"]]
             size = f"image_size={PLAN['sizes'][data.split()[0]]}"
             words = [*PLAN[study]["words"], *detector, size, *change.get("words", [])]
