@@ -18,11 +18,9 @@ class ViewBackend(Backend, Protocol):
     """A backend of one network, which sees images at several scales.
 
     Attributes:
-        has_masks: Whether it also detects masks.
         has_data: Whether it names a data set to measure it on.
     """
 
-    has_masks: bool
     has_data: bool
 
     def require_views(self, views: AugmentedViews) -> None:
@@ -81,7 +79,7 @@ class AugmentedBackend:
         self.threshold, self.threshold_origin = backend.threshold, backend.threshold_origin
         self.class_thresholds = backend.class_thresholds
         self.decode_jpeg, self.stride = backend.decode_jpeg, backend.stride
-        self.notes = mask_notes([backend])
+        self.notes, self.has_masks = mask_notes([backend]), False
 
     def prepare(self, image: ImageToRead) -> AugmentedImage:
         """Decode an image once and prepare its views.

@@ -25,6 +25,7 @@ class Backend(Protocol):
             None if none was measured.
         decode_jpeg: A faster decoder than PIL's, if it has one.
         pixels: Channels and value range of the images that it takes.
+        has_masks: Whether its detections have masks.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Backend(Protocol):
     class_thresholds: Mapping[str, float] | None
     decode_jpeg: DecodeJPEG | None
     pixels: PixelFormat
+    has_masks: bool
 
     def prepare(self, image: ImageToRead) -> Any:
         """Decode an image and resize it for the network.

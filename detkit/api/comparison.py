@@ -110,6 +110,8 @@ def measure_detectors(
         UserError: A source or the data cannot be read, or its metric is not COCO's.
     """
     names = short_names(sources)
+    if all(results_file(source) is not None for source in sources):
+        _refuse_device(words)
     for source in sources:  # a typing error in the last one must not cost the time of the first
         if results_file(source) is not None:
             _require_data(source, words)
@@ -173,6 +175,12 @@ def results_file(source: str) -> Path | None:
         return path
     inside = path / RESULTS_FILE
     return inside if inside.is_file() and not RunFolder(path).config.is_file() else None
+
+
+def _refuse_device(words: Sequence[str]) -> None:
+    for word in words:
+        if word.startswith("device="):
+            raise UserError(f"{word}: files of detections need no device; leave the word out.")
 
 
 def _require_data(source: str, words: Sequence[str]) -> None:

@@ -50,6 +50,7 @@ class Detector:
         threshold_origin: Which of the two it is, in words.
         class_thresholds: The score with the best F1 of each class on the run's validation images,
             by name, for `threshold="per_class"`; None if none was measured.
+        has_masks: Whether its results have masks.
 
     Example:
         >>> detector.class_names[:2]
@@ -64,6 +65,7 @@ class Detector:
         self.device = backend.device
         self.threshold, self.threshold_origin = backend.threshold, backend.threshold_origin
         self.class_thresholds = backend.class_thresholds
+        self.has_masks = backend.has_masks
 
     def __repr__(self) -> str:
         names = ", ".join(self.class_names[:_LISTED]) + ", ..." * (len(self.class_names) > _LISTED)

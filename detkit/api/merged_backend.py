@@ -76,6 +76,7 @@ class MergedBackend:
         listed_values = listed([f"{threshold:.2f}" for threshold in thresholds])
         self.threshold_origin = f"the mean of the detectors' thresholds {listed_values}"
         self.decode_jpeg, self.pixels = members[0].decode_jpeg, members[0].pixels
+        self.has_masks = False
 
     def prepare(self, image: ImageToRead) -> MergedImage:
         """Decode an image once and prepare it for each detector.

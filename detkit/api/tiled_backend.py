@@ -53,6 +53,7 @@ class TiledBackend:
         self.threshold, self.threshold_origin = backend.threshold, backend.threshold_origin
         self.class_thresholds = backend.class_thresholds
         self.decode_jpeg, self.pixels = backend.decode_jpeg, backend.pixels
+        self.has_masks = backend.has_masks
 
     def prepare(self, image: ImageToRead) -> DecodedImage:
         """Decode an image; its tiles are made when the detector takes them."""

@@ -22,14 +22,17 @@ def checkpoint_names(words: Sequence[str]) -> list[str]:
     """The detectors that `ckpt=RUN` or `ckpt=[RUN_A,RUN_B]` names; none without such a word.
 
     Raises:
-        UserError: The list is empty.
+        UserError: The list is empty, or has no brackets.
     """
     texts = [word.partition("=")[2] for word in words if word.startswith("ckpt=")]
     if not texts or not texts[-1]:
         return []
     text = texts[-1]
     if not (text.startswith("[") and text.endswith("]")):
-        return [text.strip("'\"")]
+        name = text.strip("'\"")
+        if name == text and "," in name and not Path(name).exists():
+            raise UserError(f"ckpt={text}: for several detectors, write ckpt=[{text}].")
+        return [name]
     names = [name.strip().strip("'\"") for name in text[1:-1].split(",")]
     if not all(names):
         raise UserError(f"ckpt={text}: expected runs or files as ckpt=[RUN_A,RUN_B].")

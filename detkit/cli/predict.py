@@ -29,7 +29,7 @@ from detkit.cli.predict_inputs import (
 from detkit.cli.predict_settings import PredictSettings, exported_settings
 from detkit.cli.predict_sources import ImageFiles, Source
 from detkit.cli.predict_video import VideoSummary, predict_videos
-from detkit.errors import DataError, Stopped
+from detkit.errors import DataError, Stopped, UserError
 from detkit.inference.prediction_output import Classes, PredictionOutput
 from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.structures.predictions import PredictedImage
@@ -94,6 +94,11 @@ def run(arguments: list[str]) -> int:
     for error in inputs.errors:
         print(f"skipped: {error}", file=sys.stderr)
     detector = settings.open_detector()
+    if settings.mask_format != "rle" and not detector.has_masks:
+        raise UserError(
+            f"mask_format={settings.mask_format}: this detector gives no masks; leave the word "
+            "out, or use one with a mask head and without merged views."
+        )
     if settings.score_threshold is None:
         default = f"{detector.threshold:.2f}: {detector.threshold_origin}"
         print(f"score_threshold={default}", file=sys.stderr)

@@ -36,7 +36,7 @@ RESULTS = HERE / "results.json"
 PLAN: dict[str, Any] = yaml.safe_load((HERE / "plan.yaml").read_text(encoding="utf-8"))
 PAGE = ROOT / "docs" / "transfer.md"
 SEEDS = (0, 1, 2)
-STUDIES = ("finetune", "freezing", "scratch")
+STUDIES = ("finetune", "freezing", "scratch", "mosaics")
 
 
 class Run(NamedTuple):

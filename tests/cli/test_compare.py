@@ -74,6 +74,7 @@ def test_a_run_and_its_exported_file(
         (["first", "first"], "first: is named twice"),
         (["compared/good.json", "compared/poor.json"], "names no data set: add data.path=DATA"),
         (["first", "absent"], "absent"),
+        (["compared/good.json", "compared/poor.json", "device=cpu"], "device=cpu: files of"),
         (["first", "compared/good.json"], "names no data set: add data.path=DATA"),
         (["first", "second", "ckpt=third"], "'ckpt=third': name the detectors without a key"),
         (["compared/good.json", "compared/poor.json", "intervals=false"], "needs its intervals"),

@@ -74,6 +74,7 @@ def test_views_of_a_run_are_measured(work, capsys):
     ("words", "message"),
     [
         (["ckpt=[a.onnx,]"], "ckpt=[a.onnx,]: expected runs or files as ckpt=[RUN_A,RUN_B]"),
+        (["ckpt=a.onnx,b.onnx"], "ckpt=a.onnx,b.onnx: for several detectors, write ckpt=[a.onnx,"),
         (["ckpt=[a.onnx,none.onnx]"], "none.onnx: there is no such file"),
         (["ckpt=a.onnx", "merge=nms"], "there is nothing to merge"),
         (["ckpt=a.onnx", "tta=[1"], "tta=[1: cannot be read; write it like tta={flip: true"),

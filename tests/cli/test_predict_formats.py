@@ -80,6 +80,7 @@ def test_a_crop_has_the_pixels_of_its_box(folder):
         ("format=mot", "format=mot needs tracks, and nothing tracks the objects"),
         ("classes=[dgo]", "classes: the detector has no class 'dgo'. Did you mean 'dog'? Its"),
         ("resume=yes", "resume=yes: expected true or false"),
+        ("mask_format=polygons", "mask_format=polygons: this detector gives no masks"),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(folder, capsys, word, message):
