@@ -171,6 +171,16 @@ def grid_cell(results: dict[str, Any], name: str) -> str:
     return f"{mean:.3f}{spread}, AP50 {mean_50:.3f}{seeds}"
 
 
+def steps_text(results: dict[str, Any]) -> str:
+    """The steps of each detector whose speeds are known, with all parts trained and with fewer."""
+    texts = []
+    for detector in PLAN["detectors"]:
+        if all(f"speed/{detector}/{speed}" in results for speed in PLAN["speeds"]):
+            steps = [str(steps_in_grid(detector, speed, results)) for speed in PLAN["speeds"]]
+            texts.append(f"{detector} {' and '.join(steps)}")
+    return ", ".join(texts)
+
+
 def study_table(study: str, results: dict[str, Any]) -> str:
     """One row per measured choice, one column per data set: AP / AP50."""
     rows = [["choice", "words", *PLAN[study]["data"]]]
@@ -190,7 +200,7 @@ def table(rows: list[list[str]]) -> str:
 
 def write_page(results: dict[str, Any]) -> None:
     text = (HERE / "page.md").read_text(encoding="utf-8")
-    text = text.replace("<<grid>>", grid_table(results))
+    text = text.replace("<<grid>>", grid_table(results)).replace("<<steps>>", steps_text(results))
     for study in STUDIES:
         text = text.replace(f"<<{study}>>", study_table(study, results))
         words = " ".join(f"`{word}`" for word in PLAN[study]["words"])
