@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import lightning.pytorch as pl
+from lightning.pytorch.strategies import DDPStrategy
 
 from detkit.detectors.freezing import Freezing, freeze
 from detkit.training.module import detection_module
@@ -39,10 +40,24 @@ class FreezeUntil(pl.Callback):
         if trainer.current_epoch < until and not self._is_frozen:
             line = freeze(detector, self.freezing)
             self._is_frozen = True
+            _exchange_gradients_again(trainer)
             if trainer.is_global_zero:
                 _log.info("%s", line)
         elif trainer.current_epoch >= until and self._is_frozen:
             detector.unfreeze()
             self._is_frozen = False
+            _exchange_gradients_again(trainer)
             if trainer.is_global_zero:
                 _log.info("freeze: all parameters train from epoch %d on", until + 1)
+
+
+def _exchange_gradients_again(trainer: pl.Trainer) -> None:
+    """Let several devices exchange the gradients of the parameters that train now.
+
+    PyTorch's DistributedDataParallel exchanges those of the parameters that trained when it wrapped
+    the module, so it has to wrap the module anew.
+    """
+    strategy = trainer.strategy
+    if isinstance(strategy, DDPStrategy):
+        strategy.model = strategy.lightning_module
+        strategy.configure_ddp()

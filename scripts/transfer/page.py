@@ -36,7 +36,7 @@ RESULTS = HERE / "results.json"
 PLAN: dict[str, Any] = yaml.safe_load((HERE / "plan.yaml").read_text(encoding="utf-8"))
 PAGE = ROOT / "docs" / "transfer.md"
 SEEDS = (0, 1, 2)
-STUDIES = ("finetune", "freezing", "scratch", "mosaics")
+STUDIES = ("finetune", "recipe", "scratch", "mosaics")
 
 
 class Run(NamedTuple):
@@ -79,12 +79,13 @@ def steps_in_grid(detector: str, speed: str, results: dict[str, Any]) -> int:
 
 def study_runs(study: str) -> Iterator[Run]:
     """Every choice on every data set: the words of the study with one change each."""
-    for data in PLAN[study]["data"]:
-        for choice, change in PLAN[study]["choices"].items():
-            detector = {**PLAN["detectors"], **PLAN["small_detectors"]}[change["detector"]]
-            size = f"image_size={PLAN['sizes'][data.split()[0]]}"
-            words = [*PLAN[study]["words"], *detector, size, *change.get("words", [])]
-            yield Run(f"{study}/{data}/{choice}", data, words, seed=0)
+    for choice, change in PLAN[study]["choices"].items():
+        for seed in change.get("seeds", [0]):
+            for data in PLAN[study]["data"]:
+                detector = {**PLAN["detectors"], **PLAN["small_detectors"]}[change["detector"]]
+                size = f"image_size={PLAN['sizes'][data.split()[0]]}"
+                words = [*PLAN[study]["words"], *detector, size, *change.get("words", [])]
+                yield Run(f"{study}/{data}/{choice}/{seed}", data, words, seed)
 
 
 def data_words(data: str, bccd: Path, folder: Path, seed: int) -> list[str]:
@@ -161,14 +162,26 @@ def grid_table(results: dict[str, Any]) -> str:
 
 def grid_cell(results: dict[str, Any], name: str) -> str:
     """Mean AP of the seeds, their range, and AP50; empty without a run."""
-    runs = [results[f"{name}/{seed}"] for seed in SEEDS if f"{name}/{seed}" in results]
+    runs = runs_of(results, name)
     if not runs:
         return ""
-    aps = [run["AP"] for run in runs]
-    mean, mean_50 = statistics.fmean(aps), statistics.fmean(run["AP50"] for run in runs)
-    spread = f" ({min(aps):.3f} to {max(aps):.3f})" if len(runs) > 1 else ""
     seeds = "" if len(runs) == len(SEEDS) else f", {len(runs)} of {len(SEEDS)} seeds"
-    return f"{mean:.3f}{spread}, AP50 {mean_50:.3f}{seeds}"
+    return f"{mean(runs, 'AP')}{spread(runs)}, AP50 {mean(runs, 'AP50')}{seeds}"
+
+
+def runs_of(results: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The results of a training with every seed so far."""
+    return [results[f"{name}/{seed}"] for seed in SEEDS if f"{name}/{seed}" in results]
+
+
+def mean(runs: list[dict[str, Any]], metric: str) -> str:
+    return f"{statistics.fmean(run[metric] for run in runs):.3f}"
+
+
+def spread(runs: list[dict[str, Any]]) -> str:
+    """The lowest and the highest AP; empty for one seed."""
+    aps = [run["AP"] for run in runs]
+    return f" ({min(aps):.3f} to {max(aps):.3f})" if len(runs) > 1 else ""
 
 
 def steps_text(results: dict[str, Any]) -> str:
@@ -186,10 +199,13 @@ def study_table(study: str, results: dict[str, Any]) -> str:
     rows = [["choice", "words", *PLAN[study]["data"]]]
     rows.append(["---"] * len(rows[0]))
     for choice, change in PLAN[study]["choices"].items():
-        cells = [results.get(f"{study}/{data}/{choice}") for data in PLAN[study]["data"]]
+        cells = [runs_of(results, f"{study}/{data}/{choice}") for data in PLAN[study]["data"]]
         if not any(cells):
             continue
-        numbers = [f"{c['AP']:.3f} / {c['AP50']:.3f}" if c else "" for c in cells]
+        numbers = [
+            f"{mean(runs, 'AP')}{spread(runs)} / {mean(runs, 'AP50')}" if runs else ""
+            for runs in cells
+        ]
         rows.append([choice, " ".join(f"`{word}`" for word in change.get("words", [])), *numbers])
     return table(rows)
 

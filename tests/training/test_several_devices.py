@@ -228,3 +228,23 @@ def test_ranks_train_what_is_not_frozen_with_the_batch_size_that_was_decided(tmp
     assert len(moments) == len(trained)  # all of them parameters
     assert batches
     assert not any(batches)
+
+
+@pytest.mark.slow
+def test_two_devices_unfreeze_parts_as_one_does(tmp_path):
+    # Group norm does not depend on how a batch is divided, so the weights tell.
+    words = [word for word in TINY if "backbone" not in word]
+    words += ["model/backbone=resnet18", "model.backbone.norm=group", "callbacks.ema=null"]
+    words += ["freeze={parts:[backbone],until:1}", "trainer.max_epochs=3"]
+    done(tmp_path, "train", *words, "trainer.devices=1", "data.batch_size=4", "run_folder=one")
+    said = done(tmp_path, "train", *words, "trainer.devices=2", "run_folder=two")
+    assert said.count("freeze: all parameters train from epoch 2 on") == 1
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, value in two.items():
+        # Sums in another order, over 6 steps.
+        torch.testing.assert_close(value, one[name], rtol=1e-3, atol=1e-5, msg=name)
+
+    done(tmp_path, "train", *words, "trainer.devices=2", "trainer.max_epochs=1", "run_folder=short")
+    frozen = weights(tmp_path / "short")
+    backbone = [name for name in frozen if "backbone" in name]
+    assert not any(torch.equal(two[name], frozen[name]) for name in backbone)

@@ -59,12 +59,13 @@ def _paths_of_cmbn(node: Any, path: str) -> Iterator[str]:
 
 
 def _freezing_problems(trainer: dict[str, Any], freeze: Any) -> Iterator[str]:
-    """PyTorch exchanges only the gradients of parameters that train at the start."""
+    """FSDP decides which parameters train when it divides them."""
     is_later = isinstance(freeze, Mapping) and freeze.get("until") is not None
-    if is_later and not trainer["devices"] == trainer["num_nodes"] == 1:
+    if is_later and trainer["strategy"] == "fsdp":
         yield (
-            "freeze.until: parts can be unfrozen on one device only: set trainer.devices=1, or "
-            "train without `until` and start a second run with weights=RUN."
+            "freeze.until: parts cannot be unfrozen while trainer.strategy=fsdp divides the "
+            "weights: set trainer.strategy=ddp, or train without `until` and start a second run "
+            "with weights=RUN."
         )
 
 

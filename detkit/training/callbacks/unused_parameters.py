@@ -24,9 +24,9 @@ _MOST_GROUPS = 6
 class UnusedParameters(pl.Callback):
     """Warn once about parameters that get no gradient, or only zeros, in the first steps.
 
-    Frozen parameters do not count. On several devices, a parameter without a gradient ends the
-    training after the first step, because PyTorch would fail or hang in the second one without
-    naming it.
+    Frozen parameters count from the epoch in which they are unfrozen. On several devices, a
+    parameter without a gradient ends the training after the first step, because PyTorch would fail
+    or hang in the second one without naming it.
 
     Args:
         steps: Optimizer steps to check; a shorter training gives no warning.
@@ -37,14 +37,27 @@ class UnusedParameters(pl.Callback):
         self._seen = 0
         self._waiting: dict[str, nn.Parameter] = {}
         self._absent: set[str] = set()
+        self._trainable: set[str] = set()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Expect a gradient of each trainable parameter, unless the training is resumed."""
         if trainer.global_step > 0:
             self._seen = self.steps
-        parameters = detection_module(pl_module).detector.named_parameters()
-        self._waiting = {name: value for name, value in parameters if value.requires_grad}
-        self._absent = set(self._waiting)
+        trainable = _trainable(pl_module)
+        self._expect(trainable)
+        self._trainable = set(trainable)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count steps again once parameters are unfrozen."""
+        trainable = _trainable(pl_module)
+        if added := {name: trainable[name] for name in trainable.keys() - self._trainable}:
+            self._seen = 0
+            self._expect({**self._waiting, **added})
+        self._trainable = set(trainable)
+
+    def _expect(self, parameters: dict[str, nn.Parameter]) -> None:
+        self._waiting = parameters
+        self._absent = set(parameters)
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
@@ -60,7 +73,7 @@ class UnusedParameters(pl.Callback):
         detector = detection_module(pl_module).detector
         self._cross_out(is_divided(detector))
         if self._seen == 1 and trainer.world_size > 1 and self._absent:
-            where = f"the first step of rank {trainer.global_rank}"
+            where = f"a step of rank {trainer.global_rank}"
             raise UserError(unused_text(sorted(self._absent), where))
         if self._seen == self.steps:
             if self._waiting and trainer.is_global_zero:
@@ -99,11 +112,16 @@ class UnusedParameters(pl.Callback):
                 f"only zeros (nothing that counted in the loss depended on them): {_grouped(zero)}"
             )
         return (
-            f"{len(self._waiting)} OF {count} PARAMETERS DO NOT LEARN in the first {self.steps} "
+            f"{len(self._waiting)} OF {count} PARAMETERS DO NOT LEARN in {self.steps} "
             f"steps: {'; '.join(kinds)}. Use them in the loss, leave their part out of the model, "
             "or freeze them; a branch that is trained by positives only needs boxes that match "
             "its priors. On several devices, parameters without a gradient end the training."
         )
+
+
+def _trainable(module: pl.LightningModule) -> dict[str, nn.Parameter]:
+    parameters = detection_module(module).detector.named_parameters()
+    return {name: value for name, value in parameters if value.requires_grad}
 
 
 def unused_text(names: list[str], where: str) -> str:

@@ -36,6 +36,13 @@ def test_several_devices_divide_weights(changed):
     refuse_combinations({**FSDP, **changed})
 
 
+def test_divided_weights_cannot_be_unfrozen():
+    freeze = {"parts": ["backbone"], "until": 5}
+    with pytest.raises(ConfigError, match=r"freeze.until: .* set trainer.strategy=ddp, or"):
+        refuse_combinations(FSDP, freeze=freeze)
+    refuse_combinations({**FSDP, "strategy": "auto"}, freeze=freeze)
+
+
 def test_composing_reports_all_conflicts_together():
     words = ["model=fcos", "trainer.strategy=fsdp", "trainer.precision=16"]
     with pytest.raises(ConfigError) as caught:

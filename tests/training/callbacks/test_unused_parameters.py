@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from torch import nn
 from training_fakes import TinyDetector, batches, cpu_trainer, tiny_module
 
@@ -51,7 +52,7 @@ def test_parameters_without_gradient_are_named_by_module(tmp_path, caplog):
     train(tmp_path, Idle())
     (record,) = caplog.records
     text = record.getMessage()
-    assert text.startswith("6 OF 14 PARAMETERS DO NOT LEARN in the first 3 steps: ")
+    assert text.startswith("6 OF 14 PARAMETERS DO NOT LEARN in 3 steps: ")
     assert "no gradient (the loss does not use them): extra.0 (2), extra.1 (2)" in text
     assert "only zeros (nothing that counted in the loss depended on them): silent (2)" in text
     assert "frozen" not in text.split("Use them")[0]
@@ -86,6 +87,24 @@ def test_many_modules_are_named_by_their_parent(tmp_path, caplog):
     assert "extra (18)" in caplog.text
 
 
+class Unfreeze(Callback):
+    """Freezes the parts without a gradient for one epoch."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        pl_module.detector.extra.requires_grad_(trainer.current_epoch > 0)
+
+
+def test_parameters_count_once_they_are_unfrozen(tmp_path, caplog):
+    detector = Idle()
+    detector.extra.requires_grad_(False)
+    callbacks = [Unfreeze(), UnusedParameters(steps=3)]
+    trainer = cpu_trainer(tmp_path, callbacks=callbacks, max_epochs=2)
+    fit(tiny_module(detector=detector), trainer, batches(4))
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("2 OF 14 PARAMETERS DO NOT LEARN")
+    assert second.startswith("4 OF 14 PARAMETERS DO NOT LEARN in 3 steps: no gradient")
+
+
 # pain 15
 def test_several_devices_stop_after_the_first_step():
     module = tiny_module(detector=Idle())
@@ -96,6 +115,6 @@ def test_several_devices_stop_after_the_first_step():
 
     callback.on_train_start(Two(), module)
     sum(module.detector.loss(batches(1).batches[0]).values()).backward()
-    message = r"4 parameters got no gradient in the first step of rank 1: extra\.0 \(2\), extra\.1"
+    message = r"4 parameters got no gradient in a step of rank 1: extra\.0 \(2\), extra\.1"
     with pytest.raises(UserError, match=message):
         callback.on_before_optimizer_step(Two(), module, torch.optim.SGD(module.parameters()))
