@@ -8,7 +8,9 @@ import lightning.pytorch as pl
 from lightning.pytorch.strategies import DDPStrategy
 
 from detkit.detectors.freezing import Freezing, freeze
+from detkit.text import listed
 from detkit.training.module import detection_module
+from detkit.training.training_limits import length_of
 
 _log = logging.getLogger("detkit.training")
 
@@ -43,12 +45,24 @@ class FreezeUntil(pl.Callback):
             _exchange_gradients_again(trainer)
             if trainer.is_global_zero:
                 _log.info("%s", line)
+                self._warn_if_never_trained(trainer)
         elif trainer.current_epoch >= until and self._is_frozen:
             detector.unfreeze()
             self._is_frozen = False
             _exchange_gradients_again(trainer)
             if trainer.is_global_zero:
                 _log.info("freeze: all parameters train from epoch %d on", until + 1)
+
+    def _warn_if_never_trained(self, trainer: pl.Trainer) -> None:
+        epochs, until = length_of(trainer).epochs(trainer), self.freezing.until or 0
+        if epochs is not None and epochs <= until:
+            _log.warning(
+                "freeze: %s will not train at all: the training ends after epoch %d, and "
+                "freeze.until=%d. Lower it, or leave it out to freeze the parts for good.",
+                listed(self.freezing.parts),
+                epochs,
+                until,
+            )
 
 
 def _exchange_gradients_again(trainer: pl.Trainer) -> None:

@@ -55,9 +55,10 @@ def test_frozen_parts_keep_weights_and_statistics_until_their_epoch(whole):
     assert whole[1].modes == [False] * UNTIL + [True]
 
 
-def test_the_average_of_frozen_weights_is_exact(tmp_path):
+def test_the_average_of_frozen_weights_is_exact(tmp_path, caplog):
     watch = Watch()
     train(tmp_path, FreezeUntil(Freezing(("backbone",), 99)), watch, detector=Freezable)
+    assert "freeze: backbone will not train at all: the training ends after epoch" in caplog.text
     average = torch.load(last(tmp_path), weights_only=True)["state_dict"]
     for name, value in watch.states[0].items():
         assert torch.equal(average[f"detector.{name}"], value) is name.startswith("backbone.")
