@@ -72,6 +72,11 @@ def names_model(overrides: Sequence[str]) -> bool:
     return any(re.match(r"[+~]*(model[=./@]|experiment=)", word) for word in overrides)
 
 
+def chooses_model(overrides: Sequence[str]) -> bool:
+    """Whether an override names a model or a part of it; `model.head.x=1` tunes the one at hand."""
+    return any(re.match(r"[+~]*(model[=/@]|experiment=)", word) for word in overrides)
+
+
 def checkpoint_of(overrides: Sequence[str], command: str, prefer: str = "best") -> Checkpoint:
     """Read the checkpoint that the override `ckpt=...` names.
 

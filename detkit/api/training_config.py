@@ -10,6 +10,7 @@ from typing import Any
 
 from detkit.api.checkpoint_config import (
     checkpoint_of,
+    chooses_model,
     compose_explained,
     compose_from,
     names_model,
@@ -105,7 +106,7 @@ def new_training(overrides: Sequence[str], root: str = "train") -> TrainingConfi
     if checkpoint is not None and isinstance(checkpoint.config.get("model"), dict):
         training = _from_weights(str(source), checkpoint, root, words, stored)
     else:
-        if stored is not None and not names_model(words):
+        if stored is not None and not chooses_model(words):
             words = [*words, f"model={CHECKPOINT}"]
         training = TrainingConfig(compose_with_origins(root, words, stored), stored=stored)
     return replace(training, notes=[*_sweep_note(words), *training.notes])
@@ -129,7 +130,7 @@ def _from_weights(
     """Compose a training that starts from the weights of a run, with the run's model."""
     notes = []
     model = checkpoint.config["model"]
-    if not names_model(words):
+    if not chooses_model(words):
         about = f"{source} ({model_text(model)})"
         notes.append(f"model: the one of {about}; no override names another")
         words = [*words, f"model={CHECKPOINT}"]

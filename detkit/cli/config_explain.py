@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 
-from detkit.api.checkpoint_config import checkpoint_of, names_model
+from detkit.api.checkpoint_config import checkpoint_of, chooses_model
 from detkit.api.earlier_settings import KEY as SETTINGS
 from detkit.api.earlier_settings import with_settings
 from detkit.config import compose
@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
         root, checkpoint = "resume", checkpoint_of(words, "config", prefer="last").config
     if run := value_of(words, SETTINGS):
         words, checkpoint = with_settings(run, [w for w in words if not w.startswith(SETTINGS)])
-        words += [] if names_model(words) else [f"model={CHECKPOINT}"]
+        words += [] if chooses_model(words) else [f"model={CHECKPOINT}"]
     config = compose.compose(root, words, checkpoint)
     explanation = History(root, config, words, checkpoint).explain(keys[0])
     print("\n\n".join(map(text, explanation)))

@@ -34,7 +34,7 @@ COMMANDS = {
     "predict": "detect objects in images: pictures and a JSON file of boxes",
     "export": "write a detector for ONNX, OpenVINO or Triton, with a certificate",
     "replay": "repeat the step with a non-finite loss",
-    "import": "load weights of torchvision, timm or detkit into a detector",
+    "import": "load weights of another framework (MMDetection, timm, ...) into a detector",
     "bundle": "pack a run into a folder of safetensors, configuration and class names",
     "data": "check, convert, summarise or show a data set; fit anchors; propose regions",
     "assign": "show which priors are responsible for which objects",

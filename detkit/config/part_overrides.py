@@ -9,6 +9,7 @@ preserves the position of the label in its page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +69,16 @@ def rewritten(words: Iterable[str]) -> list[Rewritten]:
 
 
 def hydra_words(words: Iterable[str]) -> list[str]:
-    """The text of the overrides of one job for Hydra."""
-    return [override.text for override in rewritten(words)]
+    """The text of the overrides of one job for Hydra.
+
+    `freeze=[stem]` and `freeze={parts:[stem]}` replace a mapping, which Hydra would merge.
+    """
+    texts = []
+    for override in rewritten(words):
+        if re.match(r"[+]*freeze=[\[{]", override.text):
+            texts.append("++freeze=null")
+        texts.append(override.text)
+    return texts
 
 
 def subject(word: str) -> str:

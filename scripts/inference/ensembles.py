@@ -42,7 +42,7 @@ DETECTORS = {
     ],
 }
 COMMON = [
-    *("experiment=finetune", "augmentation.close_mosaic=3", "trainer.max_minutes=2"),
+    *("experiment=finetune", "freeze=null", "augmentation.close_mosaic=3", "trainer.max_minutes=2"),
     *("trainer.max_epochs=100000", "trainer.validate_every=100000", "data.workers=0"),
     *("data.validation_batch_size=16", "callbacks.pictures=null", "image_size=320"),
 ]

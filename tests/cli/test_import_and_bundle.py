@@ -161,6 +161,15 @@ def test_model_of_the_weights_is_trained_where_no_word_names_another(
     assert (f"model: the one of first ({model}); no override names another" in said) == (not words)
 
 
+def test_a_word_that_tunes_the_model_names_no_other(started: list[dict[str, Any]]) -> None:
+    words = ["data.reader.image_size=96", "model.head.postprocess.iou_threshold=0.4"]
+    assert main(["train", "weights=first", *words]) == 0
+    model = read_checkpoint(find_checkpoint("first")).config["model"]
+    assert model["head"]["postprocess"]["iou_threshold"] != 0.4
+    model["head"]["postprocess"]["iou_threshold"] = 0.4
+    assert started[0]["model"] == model
+
+
 @pytest.mark.slow
 def test_model_of_the_weights_can_be_tuned(started: list[dict[str, Any]]) -> None:
     assert main(["train", "weights=first", "model=checkpoint", "model.head.box_loss=diou"]) == 0

@@ -128,3 +128,12 @@ def test_sweep_and_a_value_of_the_same_part_replace_each_other() -> None:
     assert without_replaced([value, sweep]) == [sweep]
     tuning = "++model.neck={out_channels: 64}"
     assert without_replaced([sweep, tuning]) == [sweep, tuning]
+
+
+@pytest.mark.parametrize("value", [["stem"], {"parts": ["neck"]}])
+def test_freeze_replaces_the_mapping_of_a_page(value: object) -> None:
+    page = compose("train", ["experiment=finetune", "data=shapes", "weights=null"])
+    assert page["freeze"] == {"parts": ["backbone"], "until": 10}
+    word = f"freeze={value}".replace("'", "").replace(" ", "")
+    words = ["experiment=finetune", "data=shapes", "weights=null", word]
+    assert compose("train", words)["freeze"] == value

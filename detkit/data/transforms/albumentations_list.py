@@ -23,6 +23,7 @@ from detkit.ops.input_channels import COLOURS
 from detkit.registry import Fraction, register
 from detkit.structures import Outlines, Sample, Target
 from detkit.structures.outlines import rectangles_of
+from detkit.text import counted
 
 _INSTALL = "pip install 'detkit[albumentations]' (2.0.8, MIT licence)"
 _TARGETS = {"image", "bboxes", "masks"}
@@ -60,6 +61,8 @@ class Albumentations:
         if not transforms:
             raise UserError("transforms is empty: list one or more.")
         steps = [_built(self._library, node) for node in transforms]
+        for leaf in _leaves(steps):
+            _require_same_pixels(self._library, leaf)
         self._moves = any(isinstance(leaf, self._library.DualTransform) for leaf in _leaves(steps))
         boxes = self._library.BboxParams(
             "pascal_voc",
@@ -223,14 +226,34 @@ def _leaves(steps: Sequence[Any]) -> Iterator[Any]:
         yield from [step] if inner is None else _leaves(inner)
 
 
+def _require_same_pixels(library: Any, leaf: Any) -> None:
+    """Refuse a transform that changes the number type or the channels of an RGB image."""
+    pixels = _tried(library, leaf, COLOURS)
+    if pixels is None:
+        return
+    channels = pixels.shape[2] if pixels.ndim > 2 else 1  # noqa: PLR2004
+    if pixels.dtype != np.uint8 or channels != COLOURS:
+        raise UserError(
+            f"albumentations' {type(leaf).__name__} turns 8-bit RGB images into {pixels.dtype} "
+            f"with {counted(channels, 'channel')}, and a batch has one kind of images: leave it "
+            "out. Detectors normalise images themselves (model.pixel_mean, model.pixel_std)."
+        )
+
+
 def _works(library: Any, leaf: Any, channels: int) -> bool:
     """Whether a transform takes a grey image with these channels."""
+    pixels = _tried(library, leaf, channels)
+    return pixels is not None and pixels.shape[2:] == (channels,)
+
+
+def _tried(library: Any, leaf: Any, channels: int) -> NDArray[Any] | None:
+    """What a transform makes of a grey image with these channels; None if it refuses it."""
     image = np.full((_TRIAL_SIDE, _TRIAL_SIDE, channels), 100, np.uint8)
     probability, leaf.p = leaf.p, 1.0
     try:
-        return bool(library.Compose([leaf], seed=0)(image=image)["image"].shape[2] == channels)
+        return np.asarray(library.Compose([leaf], seed=0)(image=image)["image"])
     except Exception:  # its transforms raise errors of many kinds
-        return False
+        return None
     finally:
         leaf.p = probability
 

@@ -205,3 +205,13 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(albumentations_list, "import_module", fail)
     with pytest.raises(UserError, match=r"pip install 'detkit\[albumentations\]'"):
         step("GaussianBlur")
+
+
+@pytest.mark.parametrize(
+    ("transform", "kind"),
+    [("Normalize", "float32 with 3 channels"), ("ToGray", "uint8 with 1 channel")],
+)
+def test_transforms_that_change_the_kind_of_image_are_refused(transform, kind):
+    arguments = {"num_output_channels": 1} if transform == "ToGray" else {}
+    with pytest.raises(UserError, match=f"albumentations' {transform} turns .* into {kind}"):
+        step({"OneOf": {"transforms": [{transform: {"p": 0.5, **arguments}}]}})
