@@ -31,7 +31,7 @@ from detkit.runs.frozen_config import freeze, read_frozen
 from detkit.runs.log_file import log_to
 from detkit.sweeps.estimates.training_cost import Estimator
 from detkit.sweeps.jobs.devices import VISIBLE, visible_gpus
-from detkit.text import memory_size
+from detkit.text import counted, memory_size
 from detkit.training.devices import device_count
 from detkit.tuning.gpu_trial import MARGIN, REQUEST, RESULT, Trial
 
@@ -68,7 +68,8 @@ def with_batch_size(config: Config) -> Config:
     log_to(None)
     size = decide(config)
     rate = _rate_text(config, size.images)
-    _log.info("data.batch_size=auto: %d images, %s%s", size.images, size.reason, rate)
+    number = counted(size.images, "image")
+    _log.info("data.batch_size=auto: %s, %s%s", number, size.reason, rate)
     return {**config, "data": {**config["data"], "batch_size": size.images}}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detkit.text import align_columns
+from detkit.text import agree, align_columns
 from detkit.weights.transfer import Coverage
 from detkit.weights.weight_source import WeightSource
 
@@ -33,7 +33,18 @@ def coverage_text(coverage: Coverage, source: WeightSource) -> str:
     table = [f"  {line}" for line in align_columns(rows, range(1, 1 + len(_COLUMNS)))]
     heading = f"weights: {source.path} ({source.kind})"
     notes = [f"  {note}" for note in source.notes]
+    table += _untrained_backbone(*counts.get("backbone", (0, 0, 0, 0)))
     return "\n".join([heading, *table, *_classes(coverage, source), *_names(coverage), *notes])
+
+
+def _untrained_backbone(matched: int, by_class: int, reshaped: int, missing: int) -> list[str]:
+    total = matched + by_class + reshaped + missing
+    if 2 * matched >= total:
+        return []
+    return [
+        f"  MOST OF THE BACKBONE STARTS UNTRAINED: {matched} of its {total} tensors "
+        f"{agree(matched, 'fits', 'fit')}. Choose the backbone that the weights were made for."
+    ]
 
 
 def _classes(coverage: Coverage, source: WeightSource) -> list[str]:

@@ -120,6 +120,20 @@ def test_missing_tensors_are_counted_by_part():
     assert row.split() == ["neck", "-", "-", "-", "16"]
 
 
+def test_a_backbone_that_hardly_fits_is_named():
+    theirs, ours = tiny_detector("ab", seed=1), tiny_detector("ab", seed=2)
+    source = source_of(theirs, slots(*"ab"))
+    names = [name for name in source.tensors if name.startswith("backbone.")]
+    warning = "MOST OF THE BACKBONE STARTS UNTRAINED"
+    for kept in (names, names[:1]):
+        for name in set(names) - set(kept):
+            del source.tensors[name]
+        coverage = transfer(ours, source, "ab", class_rows(tiny_model(), classes("ab")))
+        text = coverage_text(coverage, source)
+        assert (f"{warning}: 1 of its " in text) is (len(kept) == 1)
+        assert (warning in text) is (len(kept) == 1)
+
+
 def test_half_precision_and_another_memory_format_are_taken():
     theirs, ours = tiny_detector("ab", seed=1), tiny_detector("ba", seed=2)
     ours.to(memory_format=torch.channels_last)
