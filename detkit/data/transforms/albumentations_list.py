@@ -176,7 +176,13 @@ def _built(library: Any, node: Any) -> Any:
         hint = did_you_mean(unknown[0], list(signature(factory).parameters))
         raise UserError(f"albumentations' {name} has no argument '{unknown[0]}'.{hint}")
     if "transforms" in arguments:
-        inner = [_built(library, each) for each in arguments["transforms"]]
+        inner = arguments["transforms"]
+        if isinstance(inner, str) or not isinstance(inner, Sequence):
+            raise UserError(
+                f"albumentations' {name} takes a list of transforms, got transforms: {inner!r}: "
+                "write {" + name + ": {transforms: [GaussianBlur, MotionBlur]}}."
+            )
+        inner = [_built(library, each) for each in inner]
         arguments = {**arguments, "transforms": inner}
     try:
         with warnings.catch_warnings():

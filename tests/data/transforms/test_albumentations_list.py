@@ -215,3 +215,9 @@ def test_transforms_that_change_the_kind_of_image_are_refused(transform, kind):
     arguments = {"num_output_channels": 1} if transform == "ToGray" else {}
     with pytest.raises(UserError, match=f"albumentations' {transform} turns .* into {kind}"):
         step({"OneOf": {"transforms": [{transform: {"p": 0.5, **arguments}}]}})
+
+
+@pytest.mark.parametrize("inner", [3, "GaussianBlur"])
+def test_compositions_take_lists(inner):
+    with pytest.raises(UserError, match=r"OneOf takes a list of transforms, got transforms: "):
+        step({"OneOf": {"transforms": inner}})
