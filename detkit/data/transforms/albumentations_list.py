@@ -235,15 +235,14 @@ def _leaves(steps: Sequence[Any]) -> Iterator[Any]:
 def _require_same_pixels(library: Any, leaf: Any) -> None:
     """Refuse a transform that changes the number type or the channels of an RGB image."""
     pixels = _tried(library, leaf, COLOURS)
-    if pixels is None:
+    if pixels is None or (pixels.dtype == np.uint8 and pixels.shape[2:] == (COLOURS,)):
         return
     channels = pixels.shape[2] if pixels.ndim > 2 else 1  # noqa: PLR2004
-    if pixels.dtype != np.uint8 or channels != COLOURS:
-        raise UserError(
-            f"albumentations' {type(leaf).__name__} turns 8-bit RGB images into {pixels.dtype} "
-            f"with {counted(channels, 'channel')}, and a batch has one kind of images: leave it "
-            "out. Detectors normalise images themselves (model.pixel_mean, model.pixel_std)."
-        )
+    raise UserError(
+        f"albumentations' {type(leaf).__name__} turns 8-bit RGB images into {pixels.dtype} with "
+        f"{counted(channels, 'channel')}, but all images of a batch must be alike: leave it out. "
+        "Detectors normalise images themselves (model.pixel_mean, model.pixel_std)."
+    )
 
 
 def _works(library: Any, leaf: Any, channels: int) -> bool:
